@@ -1,0 +1,81 @@
+#pragma once
+
+// What a plugin says of itself, read from the file without running any of it. Unknown keys refuse
+// the plugin at every level: a typo must not widen a right.
+#include "base/hash.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace parley {
+
+enum class EffectClass { pure, idempotent, reconcilable, irreversible };
+enum class ApprovalNeed { never, policy, always };
+char const* name_of(EffectClass effect);
+char const* name_of(ApprovalNeed need);
+
+struct SecretField {
+    std::string name;
+    enum class Tier { inject, reveal } tier = Tier::inject;
+    bool required = false;
+    std::vector<std::string> slots;  // header:NAME, path:TEXT, query:NAME, body:/pointer, stream
+    std::vector<std::string> hosts;  // exact names; "from_config:KEY" binds it to that egress entry
+};
+struct EgressRule {
+    std::string host;         // exact, or *.suffix; empty when from_config
+    std::string from_config;  // config key whose URL (or host, with port beside it) is the target
+    std::uint16_t port = 0;   // 0: 443
+    std::vector<std::string> methods;  // empty: any
+    bool stream = false;      // a TCP/TLS stream, not HTTP
+};
+struct GrantNeed {
+    std::string name;  // `workspace` is the agent's own folder; `command` is the command runner
+    enum class Access { read, write, run } access = Access::read;
+    bool required = false;
+};
+struct SkillSpec {
+    std::string name, summary;
+    std::vector<std::string> keywords;
+    std::string parameters;  // JSON Schema, exact text
+    EffectClass effect = EffectClass::irreversible;
+    ApprovalNeed approval = ApprovalNeed::always;
+    bool uses_egress = false;
+    std::vector<std::string> uses_grants;
+    std::string target;      // argument that names a file in the first grant: its present content
+                             // is part of what is approved
+    std::chrono::seconds timeout{120};
+};
+
+struct Manifest {
+    PluginId id;
+    std::string version, summary;
+    int abi_major = 1, abi_minor = 0;
+    std::vector<std::string> roles, needs, optional;  // `requires` of the manifest is `needs` here
+    std::vector<SecretField> secrets;
+    std::vector<EgressRule> egress;
+    std::vector<GrantNeed> grants;
+    std::string config_schema = R"({"type":"object"})";
+    std::vector<SkillSpec> skills;
+    int memory_mb = 0;       // 0: the host's default
+    int pending_calls = 16;
+    std::string text;        // exact bytes
+    Digest digest{};         // of text
+
+    bool has_role(std::string_view role) const;
+    SecretField const* secret(std::string_view name) const;
+};
+
+Result<Manifest> parse_manifest(std::string_view json);
+// The note's bytes, by walking program headers with every bound checked. Fault::bad_input says
+// what is wrong with the file; Fault::not_found when it is a sound library without a note.
+Result<std::string> read_note(std::string_view elf);
+// ELF64 shared object of this machine, exactly one export, needed libraries on the list, no
+// RPATH, no executable stack, no text relocations.
+Result<> check_elf(std::string_view elf);
+
+}  // namespace parley

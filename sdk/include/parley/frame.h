@@ -1,0 +1,53 @@
+/* The worker link: how parley and parley-worker speak. Frozen with ABI 1; plugins never see it.
+
+   A stream socket, descriptor 3 of the worker. A frame is a header of 16 bytes, little endian,
+   and a body of at most 64 KiB. PARLEY_MORE says that the next frame of the same type and id goes
+   on with the message; a whole message is at most 32 MiB. Call ids are minted by the host and even;
+   operation ids are minted by the worker and odd. */
+#ifndef PARLEY_FRAME_H
+#define PARLEY_FRAME_H
+
+#include <stdint.h>
+
+#define PARLEY_FRAME_VERSION 1u
+#define PARLEY_FRAME_BODY_MAX 65536u
+#define PARLEY_MESSAGE_MAX (32u << 20)
+#define PARLEY_MORE 1u
+
+typedef struct parley_frame {
+    uint32_t length; /* of the body */
+    uint16_t type;
+    uint16_t flags;
+    uint64_t id;
+} parley_frame;
+
+/* host -> worker.  Numbers in bodies are little endian. "blob" is u32 length, bytes. */
+enum {
+    PARLEY_F_SETUP = 1,    /* JSON: profile, paths, limits; the plugin's file comes as SCM_RIGHTS */
+    PARLEY_F_CREATE = 2,   /* config bytes */
+    PARLEY_F_START = 3,    /* id = call; u32 verb (role << 8 | index), u32 timeout_ms, request */
+    PARLEY_F_CANCEL = 4,   /* id = call */
+    PARLEY_F_CREDIT = 5,   /* id = call; u32 bytes more that emit may use */
+    PARLEY_F_EVENT = 6,    /* id = operation; u64 call, u32 service, u32 kind, bytes */
+    PARLEY_F_ACK = 7,      /* id = call; cursor bytes */
+    PARLEY_F_STOP = 8      /* destroy and exit */
+};
+/* worker -> host. */
+enum {
+    PARLEY_F_READY = 33,    /* JSON: {"frame","abi","profile":[…],"digest"} after SETUP, before dlopen */
+    PARLEY_F_CREATED = 34,  /* i32 status, JSON detail; after dlopen and create */
+    PARLEY_F_EMIT = 35,     /* id = call */
+    PARLEY_F_COMPLETE = 36, /* id = call; i32 status, bytes */
+    PARLEY_F_LOG = 37,      /* i32 level, text */
+    PARLEY_F_HTTP_START = 38, /* id = operation; u64 call, blob request, body */
+    PARLEY_F_STREAM_OPEN = 39, /* id = operation; u64 call, request */
+    PARLEY_F_STREAM_WRITE = 40, /* id = operation; blob inject (may be empty), bytes */
+    PARLEY_F_TIMER_START = 41, /* id = operation; u64 call, u32 after_ms */
+    PARLEY_F_KV = 42,       /* id = operation; u64 call, u32 verb (1 get, 2 put, 3 remove), blob key, value */
+    PARLEY_F_END = 43       /* id = operation: stop or close it */
+};
+
+enum { PARLEY_V_CHANNEL = 1, PARLEY_V_PROVIDER = 2, PARLEY_V_SKILL = 3, PARLEY_V_HOOK = 4 };
+enum { PARLEY_S_HTTP = 1, PARLEY_S_STREAM = 2, PARLEY_S_TIMER = 3, PARLEY_S_KV = 4 };
+
+#endif
