@@ -5,7 +5,7 @@
 #   room(NAME USES rooms… DOORS outside headers… LINKS targets…)
 
 room(base                                           DOORS boost/json boost/asio boost/assert sodium
-     LINKS boost_json sodium)
+     LINKS Boost::json PkgConfig::sodium)
 room(trace    USES base                             DOORS spdlog            LINKS spdlog::spdlog)
 room(config   USES base                             DOORS yaml-cpp          LINKS yaml-cpp)
 room(ledger   USES base                             DOORS rocksdb sodium    LINKS RocksDB::rocksdb-shared)

@@ -1,0 +1,65 @@
+#include "base/hash.hpp"
+
+#include "base/text.hpp"
+
+#include <sodium/crypto_generichash.h>
+
+#include <cstring>
+
+namespace parley {
+
+static_assert(sizeof(crypto_generichash_state) <= 384);
+
+namespace {
+
+crypto_generichash_state* state_of(unsigned char* bytes) {
+    return reinterpret_cast<crypto_generichash_state*>(bytes);
+}
+
+unsigned char const* bytes_of(std::string_view text) {
+    return reinterpret_cast<unsigned char const*>(text.data());
+}
+
+}  // namespace
+
+Digest blake2b(std::string_view bytes) {
+    Digest digest;
+    crypto_generichash(digest.data(), digest.size(), bytes_of(bytes), bytes.size(), nullptr, 0);
+    return digest;
+}
+
+std::string hex(Digest const& digest) {
+    return hex(std::string_view(reinterpret_cast<char const*>(digest.data()), digest.size()));
+}
+
+Hasher::Hasher(std::string_view domain) {
+    crypto_generichash_init(state_of(state_), nullptr, 0, sizeof(Digest));
+    field(domain);
+}
+
+Hasher& Hasher::field(std::string_view bytes) {
+    unsigned char size[4];
+    for (unsigned i = 0; i < 4; ++i) size[i] = static_cast<unsigned char>(bytes.size() >> (8 * i));
+    crypto_generichash_update(state_of(state_), size, sizeof size);
+    return raw(bytes);
+}
+
+Hasher& Hasher::field(std::int64_t number) {
+    char bytes[8];
+    for (unsigned i = 0; i < 8; ++i)
+        bytes[i] = static_cast<char>(static_cast<std::uint64_t>(number) >> (8 * i));
+    return field(std::string_view(bytes, sizeof bytes));
+}
+
+Hasher& Hasher::raw(std::string_view bytes) {
+    crypto_generichash_update(state_of(state_), bytes_of(bytes), bytes.size());
+    return *this;
+}
+
+Digest Hasher::done() {
+    Digest digest;
+    crypto_generichash_final(state_of(state_), digest.data(), digest.size());
+    return digest;
+}
+
+}  // namespace parley

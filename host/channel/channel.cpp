@@ -1,0 +1,196 @@
+#include "channel/channel.hpp"
+
+#include "base/json.hpp"
+#include "base/limits.hpp"
+#include "base/text.hpp"
+
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+
+namespace parley {
+
+namespace {
+
+// What a plugin said, checked before anybody believes it.
+Result<Inbound> message_from(InstanceName const& instance, json::value const& value) {
+    Inbound message;
+    message.instance = instance;
+    message.conversation = text_at(value, "conversation");
+    message.text = text_at(value, "text");
+    message.external_id = text_at(value, "id");
+    message.is_private = bool_at(value, "private");
+    message.cursor = text_at(value, "cursor");
+    if (auto const* sender = member(value, "sender")) {
+        message.sender_name = clipped(text_at(*sender, "name"), 128);
+        if (auto const* ids = member(*sender, "ids"); ids && ids->is_array())
+            for (auto const& id : ids->get_array())
+                if (id.is_string() && id.get_string().size() <= limits::sender_id_bytes &&
+                    message.sender_ids.size() < 8)
+                    message.sender_ids.emplace_back(id.get_string());
+    }
+    if (message.conversation.empty() || message.conversation.size() > limits::sender_id_bytes)
+        return Error(Fault::bad_input, "a message without a conversation");
+    if (message.sender_ids.empty()) return Error(Fault::bad_input, "a message without a sender");
+    if (message.external_id.size() > limits::sender_id_bytes)
+        return Error(Fault::bad_input, "a message with an id that is too long");
+    if (message.cursor.size() > limits::cursor_bytes)
+        return Error(Fault::bad_input, "a cursor that is too long");
+    message.text = clipped(message.text, limits::message_text_bytes);
+    return message;
+}
+
+class PluginChannel final : public Channel, public std::enable_shared_from_this<PluginChannel> {
+public:
+    PluginChannel(Loop& loop, InstanceName name, std::shared_ptr<Worker> worker,
+                  std::function<std::string()> last_cursor, Sink sink)
+        : loop_(loop), name_(std::move(name)), worker_(std::move(worker)),
+          last_cursor_(std::move(last_cursor)), sink_(std::move(sink)) {}
+
+    void run() {
+        JsonWriter request;
+        request.begin('{').pair("instance", name_.text);
+        if (auto cursor = last_cursor_(); !cursor.empty()) request.pair("cursor", cursor);
+        CallSink sink;
+        std::weak_ptr<PluginChannel> weak = shared_from_this();
+        sink.on_emit = [weak](std::string_view bytes) {
+            if (auto self = weak.lock()) self->heard(bytes);
+        };
+        sink.on_done = [weak](Result<std::string> result) {
+            if (auto self = weak.lock()) self->ended(std::move(result));
+        };
+        CallOptions options;
+        options.emits_are_durable = true;
+        change(Link::connecting, "");
+        run_call_ = worker_->start(Verb::channel_run, request.end('}').take(), options, sink);
+    }
+
+    void send(Outbound message, std::function<void(SendOutcome)> done) override {
+        JsonWriter request;
+        request.begin('{').pair("id", message.id.text);
+        request.pair("conversation", message.conversation).pair("text", message.text).end('}');
+        CallSink sink;
+        sink.on_done = [done = std::move(done)](Result<std::string> result) {
+            done(outcome_of(result));
+        };
+        CallOptions options;
+        options.timeout = limits::send_time;
+        worker_->start(Verb::channel_send, request.take(), options, std::move(sink));
+    }
+
+    Link link() const override { return link_; }
+    std::string const& detail() const override { return detail_; }
+
+    void stop() override {
+        stopped_ = true;
+        retry_.reset();
+        worker_->stop();
+    }
+
+private:
+    static SendOutcome outcome_of(Result<std::string> const& result) {
+        SendOutcome outcome;
+        if (result) {
+            outcome.delivered = true;
+            return outcome;
+        }
+        // The worker's own error carries the plugin's JSON when there was one.
+        auto const& what = result.error().what;
+        outcome.detail = what;
+        if (auto detail = parse_json(what)) {
+            outcome.left = bool_at(*detail, "sent", true);
+            outcome.retryable = bool_at(*detail, "retryable");
+            outcome.detail = text_at(*detail, "message", what);
+        } else if (result.error().fault == Fault::unavailable) {
+            outcome.left = false;
+            outcome.retryable = true;
+        }
+        return outcome;
+    }
+
+    void heard(std::string_view bytes) {
+        auto value = parse_json(bytes);
+        auto type = value ? text_at(*value, "type") : std::string_view();
+        if (type == "message") {
+            auto message = message_from(name_, *value);
+            auto cursor = message ? message->cursor : std::string();
+            auto taken = [weak = weak_from_this(), cursor, size = bytes.size(), call = run_call_] {
+                if (auto self = weak.lock()) self->worker_->acknowledge(call, cursor, size);
+            };
+            if (message) sink_.on_message(std::move(*message), taken);
+            else taken();
+            return;
+        }
+        worker_->acknowledge(run_call_, "", bytes.size());
+        if (type != "state") return;
+        auto state = text_at(*value, "state");
+        auto detail = std::string(clipped(text_at(*value, "detail"), 512));
+        if (state == "connected") {
+            wait_ = limits::worker_restart_first;
+            change(Link::connected, detail);
+        } else {
+            change(state == "connecting" ? Link::connecting : Link::disconnected, detail);
+        }
+    }
+
+    void ended(Result<std::string> result) {
+        if (stopped_) return;
+        std::string detail = result ? "the plugin ended its run" : result.error().what;
+        bool permanent = false;
+        if (!result)
+            if (auto told = parse_json(result.error().what)) {
+                permanent = !bool_at(*told, "retryable", true);
+                detail = text_at(*told, "message", detail);
+            }
+        change(permanent ? Link::failed : Link::disconnected, detail);
+        if (permanent) return;
+        retry_ = loop_.after(wait_, [weak = weak_from_this()] {
+            if (auto self = weak.lock()) self->run();
+        });
+        wait_ = std::min<std::chrono::milliseconds>(wait_ * 2, limits::worker_restart_last);
+    }
+
+    void change(Link link, std::string detail) {
+        if (link == link_ && detail == detail_) return;
+        link_ = link;
+        detail_ = std::move(detail);
+        sink_.on_link(link_, detail_);
+    }
+
+    Loop& loop_;
+    InstanceName name_;
+    std::shared_ptr<Worker> worker_;
+    std::function<std::string()> last_cursor_;
+    Sink sink_;
+    std::uint64_t run_call_ = 0;
+    Link link_ = Link::disconnected;
+    std::string detail_ = "not started";
+    Loop::Handle retry_;
+    std::chrono::milliseconds wait_ = limits::worker_restart_first;
+    bool stopped_ = false;
+};
+
+}  // namespace
+
+char const* name_of(Channel::Link link) {
+    switch (link) {
+        case Channel::Link::connecting: return "connecting";
+        case Channel::Link::connected: return "connected";
+        case Channel::Link::disconnected: return "disconnected";
+        case Channel::Link::failed: return "failed";
+    }
+    return "failed";
+}
+
+std::shared_ptr<Channel> Channel::open(Loop& loop, InstanceName name,
+                                       std::shared_ptr<Worker> worker,
+                                       std::function<std::string()> last_cursor, Sink sink) {
+    auto channel = std::make_shared<PluginChannel>(loop, std::move(name), std::move(worker),
+                                                   std::move(last_cursor), std::move(sink));
+    loop.post([weak = std::weak_ptr(channel)] {
+        if (auto self = weak.lock()) self->run();
+    });
+    return channel;
+}
+
+}  // namespace parley

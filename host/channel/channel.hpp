@@ -1,0 +1,68 @@
+#pragma once
+
+// A channel instance as the host sees it: messages come in, messages go out, in order for each
+// conversation. It never decides who may speak, and never drops what it was given to send.
+#include "base/ids.hpp"
+#include "base/loop.hpp"
+#include "base/result.hpp"
+#include "plugin/worker.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace parley {
+
+struct Inbound {
+    InstanceName instance;
+    std::string conversation;
+    std::vector<std::string> sender_ids;  // typed, strongest first
+    std::string sender_name;
+    std::string text;                     // UTF-8
+    std::string external_id;              // empty: none
+    bool is_private = false;
+    std::string cursor;
+};
+
+struct Outbound {
+    OutboxId id;
+    std::string conversation, text;
+};
+
+// What became of a send. Failed with `left` false: provably nothing went out, so it may be sent
+// again; with `left` true nobody knows.
+struct SendOutcome {
+    bool delivered = false;
+    bool left = true;
+    bool retryable = false;
+    std::string detail;
+};
+
+class Channel {
+public:
+    enum class Link { connecting, connected, disconnected, failed };
+
+    struct Sink {
+        // `taken` must be called once when the message is durable or refused: the plugin gets its
+        // credit back, and learns that the cursor is safe.
+        std::function<void(Inbound message, std::function<void()> taken)> on_message;
+        std::function<void(Link link, std::string const& detail)> on_link;
+    };
+
+    // Starts the worker and its `run`, again with back-off whenever it ends, unless the plugin says
+    // that the error is permanent. `last_cursor` is asked at each start.
+    static std::shared_ptr<Channel> open(Loop& loop, InstanceName name,
+                                         std::shared_ptr<Worker> worker,
+                                         std::function<std::string()> last_cursor, Sink sink);
+    virtual ~Channel() = default;
+
+    virtual void send(Outbound message, std::function<void(SendOutcome)> done) = 0;
+    virtual Link link() const = 0;
+    virtual std::string const& detail() const = 0;
+    virtual void stop() = 0;
+};
+char const* name_of(Channel::Link link);
+
+}  // namespace parley

@@ -1,0 +1,72 @@
+#pragma once
+
+// A model provider as the host sees it: one request in, one checked answer out, text on the way.
+// It never retries, pays or records.
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "plugin/worker.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace parley {
+
+struct Answer {
+    struct Call {
+        std::string name, arguments;  // as emitted; is `arguments` JSON? the skill's schema decides
+    };
+    std::string text, reasoning;
+    std::vector<Call> calls;
+    std::string stop;  // end, calls, length, refusal
+    std::optional<std::int64_t> input, output, cache_read, cache_write;  // tokens, as reported
+    std::int64_t bytes = 0;  // of all that came
+};
+
+struct AnswerFault {
+    Fault fault = Fault::peer_failed;
+    std::string code, message;
+    bool retryable = false;
+    std::chrono::milliseconds retry_after{0};
+    bool left = false;         // a byte of the request may have left this machine
+    std::int64_t bytes = 0;    // that came before it failed
+    std::optional<std::int64_t> input, output;
+};
+
+class Provider {
+public:
+    struct Sink {
+        std::function<void(std::string_view text)> on_text;
+        std::function<void(Answer answer)> on_answer;
+        std::function<void(AnswerFault fault)> on_fault;
+    };
+
+    // At most `pending_most` calls are open in the worker; others wait their turn.
+    Provider(std::shared_ptr<Worker> worker, int pending_most)
+        : worker_(std::move(worker)), pending_most_(pending_most) {}
+
+    // The sink is told exactly one of on_answer and on_fault. Returns a handle for cancel().
+    std::uint64_t generate(std::string request, Sink sink);
+    void cancel(std::uint64_t handle);
+    Worker& worker() { return *worker_; }
+
+private:
+    struct Waiting;
+    struct InFlight;
+    void start(std::shared_ptr<InFlight> call);
+    void next();
+
+    std::shared_ptr<Worker> worker_;
+    int pending_most_;
+    int pending_ = 0;
+    std::uint64_t last_handle_ = 0;
+    std::deque<std::shared_ptr<InFlight>> waiting_;
+    std::vector<std::shared_ptr<InFlight>> open_;
+};
+
+}  // namespace parley

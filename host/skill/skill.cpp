@@ -1,0 +1,152 @@
+#include "skill/skill.hpp"
+
+#include "base/json.hpp"
+#include "base/limits.hpp"
+#include "base/schema.hpp"
+#include "base/text.hpp"
+
+#include <boost/json/value.hpp>
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace parley {
+
+Result<> SkillCatalogue::rebuild(Catalogue const& plugins) {
+    std::map<std::string, SkillEntry> skills;
+    for (auto const& entry : plugins.entries()) {
+        if (!plugins.usable(entry.id) || !entry.file) continue;
+        for (auto const& spec : entry.file->manifest().skills) {
+            auto name = entry.first_party ? spec.name : entry.id.text + ':' + spec.name;
+            auto [place, is_new] = skills.try_emplace(
+                name, SkillEntry{name, entry.id, entry.first_party, entry.file, &spec});
+            if (!is_new)
+                return Error(Fault::conflict, "plugins " + place->second.plugin.text + " and " +
+                                                  entry.id.text + " both offer the skill " + name +
+                                                  "; disable one of them");
+        }
+    }
+    skills_ = std::move(skills);
+    return ok();
+}
+
+SkillEntry const* SkillCatalogue::find(std::string_view name) const {
+    auto found = skills_.find(std::string(name));
+    return found == skills_.end() ? nullptr : &found->second;
+}
+
+std::string tool_json(SkillEntry const& entry) {
+    JsonWriter out;
+    out.begin('{').pair("name", entry.name).pair("description", entry.spec->summary);
+    return out.key("parameters").raw(entry.spec->parameters).end('}').take();
+}
+
+Result<> check_arguments(SkillEntry const& entry, std::string_view arguments) {
+    TRY(schema, parse_json(entry.spec->parameters));
+    auto value = parse_json(arguments.empty() ? std::string_view("{}") : arguments);
+    if (!value) return Error(Fault::bad_input, "the arguments are " + value.error().what);
+    return check_schema(schema, *value);
+}
+
+std::string invoke_request(Invocation const& i, std::chrono::milliseconds timeout) {
+    JsonWriter out;
+    out.begin('{').pair("skill", i.skill->spec->name);
+    out.key("arguments").raw(i.arguments.empty() ? "{}" : i.arguments);
+    out.pair("call", i.call.text).pair("session", i.session.text).pair("agent", i.agent.text);
+    out.pair("key", i.key).key("grants").begin('{');
+    for (auto const& grant : i.grants)
+        if (grant.access != GrantNeed::Access::run) out.pair(grant.name, grant.path.string());
+    out.end('}');
+    if (!i.expect.empty()) out.key("expect").raw(i.expect);
+    return out.pair("timeout_ms", timeout.count()).end('}').take();
+}
+
+Result<SkillResult> result_from(Result<std::string> const& answer) {
+    if (!answer) {
+        auto const& error = answer.error();
+        auto detail = parse_json(error.what);
+        return Error(error.fault,
+                     detail ? std::string(text_at(*detail, "message", error.what)) : error.what);
+    }
+    if (!is_utf8(*answer)) return Error(Fault::peer_failed, "the skill's result is not UTF-8");
+    auto value = parse_json(*answer);
+    if (!value) return Error(Fault::peer_failed, "the skill's result is " + value.error().what);
+    auto const* content = member(*value, "content");
+    if (!content || !content->is_string())
+        return Error(Fault::peer_failed, "the skill's result has no content");
+    SkillResult result{std::string(text_at(*value, "content")), bool_at(*value, "error")};
+    if (result.content.size() > limits::skill_result_bytes) {
+        auto whole = result.content.size();
+        result.content = clipped(result.content, limits::skill_result_bytes);
+        result.content += "\n[cut: " + std::to_string(whole) + " bytes in all]";
+    }
+    return result;
+}
+
+namespace {
+
+// Opens `path` below `folder`, through no link and not above it.
+int open_beneath(int folder, std::string const& path) {
+    open_how how{};
+    how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    return static_cast<int>(syscall(SYS_openat2, folder, path.c_str(), &how, sizeof how));
+}
+
+struct Descriptor {
+    int number;
+    ~Descriptor() {
+        if (number >= 0) close(number);
+    }
+};
+
+Result<std::string> content_digest(int file, std::string const& path) {
+    struct stat facts {};
+    if (fstat(file, &facts) != 0 || !S_ISREG(facts.st_mode))
+        return Error(Fault::bad_input, path + " is not a regular file");
+    if (facts.st_size > static_cast<off_t>(limits::egress_body_bytes))
+        return Error(Fault::bad_input, path + " is too large");
+    std::string content;
+    char piece[65536];
+    for (ssize_t n; (n = read(file, piece, sizeof piece)) > 0;) {
+        content.append(piece, static_cast<std::size_t>(n));
+        if (content.size() > limits::egress_body_bytes)
+            return Error(Fault::bad_input, path + " is too large");
+    }
+    return hex(blake2b(content));
+}
+
+}  // namespace
+
+Result<Target> target_of(SkillSpec const& spec, std::string_view arguments,
+                         std::filesystem::path const& folder) {
+    Target target;
+    if (spec.target.empty()) return target;
+    TRY(value, parse_json(arguments));
+    std::string path(text_at(value, spec.target));
+    Descriptor root{open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    if (root.number < 0)
+        return Error(Fault::not_found, "the agent's workspace " + folder.string() + " is missing");
+    Descriptor file{open_beneath(root.number, path)};
+    std::string digest = "absent";
+    if (file.number >= 0) {
+        TRY(found, content_digest(file.number, path));
+        digest = std::move(found);
+    } else if (errno != ENOENT) {
+        return Error(Fault::bad_input, path + ": " + std::strerror(errno) +
+                                           " (only files inside the workspace, without links)");
+    }
+    target.shown = path + ' ' + digest;
+    JsonWriter out;
+    out.begin('{').pair(path, digest).end('}');
+    target.expect = out.take();
+    return target;
+}
+
+}  // namespace parley
