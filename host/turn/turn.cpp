@@ -12,7 +12,7 @@ namespace parley {
 namespace {
 
 constexpr CallPhase phases[] = {CallPhase::wanted, CallPhase::parked, CallPhase::started,
-                                CallPhase::sent, CallPhase::settled};
+                                CallPhase::sent, CallPhase::unknown, CallPhase::settled};
 
 CallPhase phase_named(std::string_view name) {
     for (auto phase : phases)
@@ -28,6 +28,7 @@ char const* name_of(CallPhase phase) {
         case CallPhase::parked: return "parked";
         case CallPhase::started: return "started";
         case CallPhase::sent: return "sent";
+        case CallPhase::unknown: return "unknown";
         case CallPhase::settled: return "settled";
     }
     return "sent";
@@ -51,8 +52,8 @@ std::vector<Step> Turn::model_answered(std::string text, std::vector<WantedCall>
 
 std::vector<Step> Turn::model_failed(std::string why) { return {GiveUp{std::move(why)}}; }
 
-std::vector<Step> Turn::call_settled(std::size_t index) {
-    calls_[index].phase = CallPhase::settled;
+std::vector<Step> Turn::due() {
+    if (calls_.empty()) return {};
     auto is_open = [](OpenCall const& call) { return call.phase != CallPhase::settled; };
     if (std::any_of(calls_.begin(), calls_.end(), is_open)) return {};
     if (model_calls_ >= limits::model_calls_per_turn)
@@ -78,6 +79,11 @@ bool Turn::waits_for_approval() const {
         else if (call.phase != CallPhase::settled) return false;
     }
     return parked;
+}
+
+bool Turn::has(CallPhase phase) const {
+    return std::any_of(calls_.begin(), calls_.end(),
+                       [phase](OpenCall const& call) { return call.phase == phase; });
 }
 
 std::size_t Turn::find(std::string_view call) const {

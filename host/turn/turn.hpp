@@ -25,6 +25,7 @@ enum class CallPhase {
     parked,   // waits for a person
     started,  // INTENT is recorded
     sent,     // EGRESS is recorded: from here on a crash leaves the outcome unknown
+    unknown,  // it may have acted; a person must say
     settled,  // has a result
 };
 char const* name_of(CallPhase phase);
@@ -58,7 +59,10 @@ public:
     std::vector<Step> begin();
     std::vector<Step> model_answered(std::string text, std::vector<WantedCall> const& calls);
     std::vector<Step> model_failed(std::string why);
-    std::vector<Step> call_settled(std::size_t index);
+    // Marks a call as settled; what follows from it is said by due().
+    void call_settled(std::size_t index) { calls_[index].phase = CallPhase::settled; }
+    // When every call has its result: the model again, or the end. Otherwise nothing.
+    std::vector<Step> due();
 
     // After a restart: what stands open. Calls that were started are the permit's to judge first.
     std::vector<Step> resume() const;
@@ -71,6 +75,7 @@ public:
     bool is_thinking() const { return calls_.empty(); }
     // True when nothing moves until a person decides.
     bool waits_for_approval() const;
+    bool has(CallPhase phase) const;
     std::vector<OpenCall> const& calls() const { return calls_; }
     // Index of the call, or npos.
     std::size_t find(std::string_view call) const;

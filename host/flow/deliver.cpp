@@ -1,0 +1,275 @@
+// The reply leaves by its channel, in order for each conversation; what cannot leave waits in the
+// outbox, and what may have left without a word is shown there as unknown.
+#include "base/json.hpp"
+#include "base/text.hpp"
+#include "flow/flow.hpp"
+
+#include <boost/json/value.hpp>
+
+namespace parley {
+
+namespace {
+
+constexpr std::int64_t send_tries = 8;
+
+// What clients of the API called the conversation; the agent's name before it is ours.
+std::string_view shown_conversation(InstanceName const& instance, AgentName const& agent,
+                                    std::string_view conversation) {
+    if (instance.text == "api" && conversation.size() > agent.text.size() + 1 &&
+        conversation.starts_with(agent.text) && conversation[agent.text.size()] == '/')
+        return conversation.substr(agent.text.size() + 1);
+    return conversation;
+}
+
+std::string queued_body(OutboxEntry const& entry, bool is_notice) {
+    JsonWriter body;
+    body.begin('{').pair("id", entry.id.text).pair("instance", entry.instance.text);
+    body.pair("conversation",
+              shown_conversation(entry.instance, entry.agent, entry.conversation));
+    if (is_notice) body.key("notice").boolean(true);
+    return body.pair("text", entry.text).end('}').take();
+}
+
+std::string id_body(OutboxEntry const& entry, std::string_view detail) {
+    JsonWriter body;
+    body.begin('{').pair("id", entry.id.text);
+    if (!detail.empty()) body.pair("detail", detail);
+    return body.end('}').take();
+}
+
+}  // namespace
+
+std::string to_json(OutboxEntry const& e) {
+    JsonWriter out;
+    out.begin('{').pair("id", e.id.text).pair("state", e.stage).pair("channel", e.instance.text);
+    out.pair("conversation", e.conversation).pair("agent", e.agent.text);
+    out.pair("session", e.session.text).pair("text", e.text).pair("detail", e.detail);
+    return out.pair("attempts", e.attempts).pair("queued", iso_time(e.queued_us)).end('}').take();
+}
+
+Draft Flow::outbox_draft(char const* kind, OutboxEntry const& entry) const {
+    Draft draft;
+    draft.kind = kind;
+    draft.agent = entry.agent;
+    draft.session = entry.session;
+    draft.cause = entry.cause;
+    return draft;
+}
+
+void Flow::put_outbox(Batch& batch, OutboxEntry const& e) const {
+    JsonWriter out;
+    out.begin('{').pair("id", e.id.text).pair("instance", e.instance.text);
+    out.pair("agent", e.agent.text).pair("session", e.session.text);
+    out.pair("conversation", e.conversation).pair("text", e.text).pair("stage", e.stage);
+    out.pair("detail", e.detail).pair("attempts", e.attempts).pair("queued", e.queued_us);
+    out.pair("cause", static_cast<std::int64_t>(e.cause)).end('}');
+    batch.put(Table::outbox, e.id.text, out.take());
+}
+
+static OutboxEntry entry_from(json::value const& v) {
+    OutboxEntry e;
+    e.id = OutboxId(text_at(v, "id"));
+    e.instance = InstanceName(text_at(v, "instance"));
+    e.agent = AgentName(text_at(v, "agent"));
+    e.session = SessionId(text_at(v, "session"));
+    e.conversation = text_at(v, "conversation");
+    e.text = text_at(v, "text");
+    e.stage = text_at(v, "stage");
+    e.detail = text_at(v, "detail");
+    e.attempts = int_at(v, "attempts");
+    e.queued_us = int_at(v, "queued");
+    e.cause = static_cast<Seq>(int_at(v, "cause"));
+    return e;
+}
+
+std::optional<OutboxEntry> Flow::outbox_entry(OutboxId const& id) const {
+    auto row = deps_.ledger->get(Table::outbox, id.text);
+    auto value = row ? parse_json(*row) : Result<json::value>(Error(Fault::not_found, ""));
+    if (!value) return {};
+    return entry_from(*value);
+}
+
+std::vector<OutboxEntry> Flow::outbox() const {
+    std::vector<OutboxEntry> entries;
+    deps_.ledger->scan(Table::outbox, "", "", [&](std::string_view, std::string_view row) {
+        if (auto value = parse_json(row)) entries.push_back(entry_from(*value));
+        return entries.size() < limits::list_items;
+    });
+    return entries;
+}
+
+void Flow::queue_message(Change& change, Session const& session, std::string const& text,
+                         bool is_notice, Seq cause) {
+    OutboxEntry entry;
+    entry.id = OutboxId(fresh_id("o-", deps_.ledger->now_us()));
+    entry.instance = session.instance;
+    entry.agent = session.agent;
+    entry.session = session.id;
+    entry.conversation = session.conversation;
+    entry.text = text;
+    entry.queued_us = deps_.ledger->now_us();
+    entry.cause = cause;
+    if (auto found = deps_.find_secret(text); !found.empty()) {
+        entry.text = "(withheld: the text held the secret " + found + ")";
+        deps_.trace(3, "a reply of session " + session.id.text + " held the secret " + found);
+    }
+    auto queued = draft("message.queued", session);
+    queued.cause = cause;
+    queued.body = queued_body(entry, is_notice);
+    entry.cause = change.batch.record(std::move(queued));
+
+    // The API's conversations are read from the ledger itself: queued there is delivered.
+    if (session.instance.text == "api") {
+        auto delivered = outbox_draft("message.delivered", entry);
+        delivered.body = id_body(entry, "");
+        change.batch.record(std::move(delivered));
+        return;
+    }
+    auto& line = lines_[{entry.instance.text, entry.conversation}];
+    auto const* channel = this->channel(entry.instance);
+    bool is_next = line.empty() && channel && channel->link() == Channel::Link::connected;
+    entry.stage = is_next ? "sent" : "queued";
+    line.push_back(entry.id);
+    if (is_next) {
+        auto sent = outbox_draft("message.sent", entry);
+        sent.body = id_body(entry, "");
+        change.batch.record(std::move(sent));
+        entry.attempts = 1;
+        change.after.push_back([this, id = entry.id] { send_now(id); });
+    }
+    put_outbox(change.batch, entry);
+}
+
+// Its EGRESS mark is durable.
+void Flow::send_now(OutboxId const& id) {
+    auto entry = outbox_entry(id);
+    auto open = entry ? channels_.find(entry->instance) : channels_.end();
+    if (!entry || stopping_ || entry->stage != "sent") return;
+    if (open == channels_.end()) {
+        SendOutcome outcome;
+        outcome.left = false;
+        outcome.retryable = true;
+        outcome.detail = "the channel is not open";
+        return sent(id, outcome);
+    }
+    open->second.channel->send({entry->id, entry->conversation, entry->text},
+                               [this, id](SendOutcome outcome) { sent(id, std::move(outcome)); });
+}
+
+void Flow::sent(OutboxId const& id, SendOutcome outcome) {
+    auto entry = outbox_entry(id);
+    if (!entry || stopping_) return;
+    auto change = begin_change();
+    auto record = [&](char const* kind) {
+        auto draft = outbox_draft(kind, *entry);
+        draft.body = id_body(*entry, clipped(visible(outcome.detail), 500));
+        change.batch.record(std::move(draft));
+    };
+    auto line = std::pair(entry->instance.text, entry->conversation);
+    bool again = !outcome.delivered && !outcome.left && outcome.retryable &&
+                 entry->attempts < send_tries;
+    entry->detail = clipped(visible(outcome.detail), 500);
+    if (outcome.delivered) {
+        record("message.delivered");
+        change.batch.erase(Table::outbox, id.text);
+    } else if (again) {
+        // Nothing left, so it waits its turn again, first in line.
+        entry->stage = "queued";
+        put_outbox(change.batch, *entry);
+    } else {
+        entry->stage = outcome.left ? "unknown" : "failed";
+        record(outcome.left ? "message.unknown" : "message.failed");
+        put_outbox(change.batch, *entry);
+    }
+    commit(std::move(change));
+    auto found = lines_.find(line);
+    if (again) {
+        auto wait = std::chrono::milliseconds(250) * (1 << std::min<std::int64_t>(entry->attempts, 7));
+        timers_["send/" + id.text] = deps_.loop->after(
+            wait, [this, line] { next_in_line(InstanceName(line.first), line.second); });
+        return;
+    }
+    if (found == lines_.end()) return;
+    if (!found->second.empty() && found->second.front() == id) found->second.pop_front();
+    if (found->second.empty()) lines_.erase(found);
+    else next_in_line(InstanceName(line.first), line.second);
+}
+
+// Sends the first of a line, when its channel is there and it is not on its way already.
+void Flow::next_in_line(InstanceName const& instance, std::string const& conversation) {
+    auto found = lines_.find({instance.text, conversation});
+    auto const* open = channel(instance);
+    if (stopping_ || found == lines_.end() || found->second.empty()) return;
+    if (!open || open->link() != Channel::Link::connected) return;
+    auto entry = outbox_entry(found->second.front());
+    if (!entry) {
+        found->second.pop_front();
+        return next_in_line(instance, conversation);
+    }
+    if (entry->stage != "queued") return;
+    auto change = begin_change();
+    entry->stage = "sent";
+    ++entry->attempts;
+    auto sent = outbox_draft("message.sent", *entry);
+    sent.body = id_body(*entry, "");
+    change.batch.record(std::move(sent));
+    put_outbox(change.batch, *entry);
+    change.after.push_back([this, id = entry->id] { send_now(id); });
+    commit(std::move(change));
+}
+
+void Flow::wake_lines(InstanceName const& instance) {
+    std::vector<std::string> conversations;
+    for (auto const& [line, ids] : lines_)
+        if (line.first == instance.text) conversations.push_back(line.second);
+    for (auto const& conversation : conversations) next_in_line(instance, conversation);
+}
+
+void Flow::retry(OutboxId const& id, std::string actor, Later<> done) {
+    auto entry = outbox_entry(id);
+    auto answer = [&](Result<> result) {
+        deps_.loop->post([done, result = std::move(result)] { done(result); });
+    };
+    if (!entry) return answer(Error(Fault::not_found, "no message " + id.text));
+    if (entry->stage != "unknown" && entry->stage != "failed")
+        return answer(Error(Fault::conflict, "the message is " + entry->stage));
+    auto change = begin_change();
+    entry->stage = "queued";
+    entry->attempts = 0;
+    auto queued = outbox_draft("message.queued", *entry);
+    queued.actor = std::move(actor);
+    queued.body = queued_body(*entry, false);
+    change.batch.record(std::move(queued));
+    put_outbox(change.batch, *entry);
+    auto& line = lines_[{entry->instance.text, entry->conversation}];
+    line.push_back(id);
+    change.after.push_back([this, done, entry = *entry] {
+        done(ok());
+        next_in_line(entry.instance, entry.conversation);
+    });
+    commit(std::move(change));
+}
+
+void Flow::drop(OutboxId const& id, std::string actor, Later<> done) {
+    auto entry = outbox_entry(id);
+    if (!entry || entry->stage == "sent") {
+        auto error = entry ? Error(Fault::conflict, "the message is on its way")
+                           : Error(Fault::not_found, "no message " + id.text);
+        return deps_.loop->post([done, error] { done(error); });
+    }
+    auto change = begin_change();
+    auto failed = outbox_draft("message.failed", *entry);
+    failed.actor = std::move(actor);
+    failed.body = id_body(*entry, "dropped by the operator");
+    change.batch.record(std::move(failed));
+    change.batch.erase(Table::outbox, id.text);
+    auto line = lines_.find({entry->instance.text, entry->conversation});
+    if (line != lines_.end()) std::erase(line->second, id);
+    change.after.push_back([this, done, entry = *entry] {
+        done(ok());
+        next_in_line(entry.instance, entry.conversation);
+    });
+    commit(std::move(change));
+}
+
+}  // namespace parley

@@ -1,0 +1,249 @@
+#pragma once
+
+// The sentence of the house as code: a message comes in on a channel, the gate asks whether this
+// sender may speak, the session that owns the conversation wakes, a turn asks a provider and, for
+// each thing that the model wants done, asks permit; then a skill acts; every step is in the ledger
+// before it has an effect; the reply leaves by the channel. Flow knows the order and decides nothing.
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/loop.hpp"
+#include "base/result.hpp"
+#include "base/limits.hpp"
+#include "channel/channel.hpp"
+#include "config/config.hpp"
+#include "gate/gate.hpp"
+#include "ledger/ledger.hpp"
+#include "permit/approval.hpp"
+#include "permit/budget.hpp"
+#include "permit/rules.hpp"
+#include "plugin/catalogue.hpp"
+#include "plugin/worker.hpp"
+#include "provider/provider.hpp"
+#include "session/session.hpp"
+#include "skill/skill.hpp"
+#include "turn/turn.hpp"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace parley {
+
+struct FlowDeps {
+    Loop* loop = nullptr;
+    Ledger* ledger = nullptr;
+    Sessions* sessions = nullptr;
+    Gate* gate = nullptr;
+    Approvals* approvals = nullptr;
+    Budgets* budgets = nullptr;
+    Catalogue* plugins = nullptr;
+    WorkerDeps const* workers = nullptr;
+    std::string vault_id;
+    std::filesystem::path key_file;
+    std::uint16_t own_port = 0;
+    std::function<bool(std::string& text)> mask;                   // at the doors in
+    std::function<std::string(std::string_view text)> find_secret; // at the ways out
+    std::function<void(int level, std::string const& text)> trace;
+};
+
+// A message that waits to leave, or of which nobody knows.
+struct OutboxEntry {
+    OutboxId id;
+    InstanceName instance;
+    AgentName agent;
+    SessionId session;
+    std::string conversation, text;
+    std::string stage;  // queued, sent, unknown, failed
+    std::string detail;
+    std::int64_t attempts = 0, queued_us = 0;
+    Seq cause = 0;
+};
+std::string to_json(OutboxEntry const& entry);
+
+// A generate request: fixed glue around the base ("system" and "skills", as JSON members), the
+// context's fragments and, for a summary, a closing message.
+std::string request_text(std::string_view model, std::int64_t max_output_tokens,
+                         std::string_view base, std::string_view fragments,
+                         std::string_view closing);
+
+// A config laid over another, key by key; both are JSON objects.
+Result<std::string> lay_over(std::string const& base, std::string const& over);
+
+// All on the event thread. Whatever a Later is told is durable.
+class Flow {
+public:
+    explicit Flow(FlowDeps deps);
+    ~Flow();
+
+    // Puts a configuration in force: opens, closes and replaces instances. The first call also
+    // recovers what a crash left open.
+    void use(std::shared_ptr<Config const> config);
+    std::shared_ptr<Config const> config() const { return config_; }
+    // No new work is begun; workers end.
+    void stop();
+
+    // --- people ---
+    struct ApiMessage {
+        AgentName agent;
+        std::string text, conversation, message_id;  // the last two may be empty
+        std::string actor;                           // JSON
+    };
+    struct Accepted {
+        SessionId session;
+        Seq seq = 0;
+        std::string conversation;
+    };
+    void receive(ApiMessage message, Later<Accepted> accepted);
+    void decide(Approvals::Decision decision, Later<Approval> decided);
+    void cancel(SessionId const& id, std::string actor, Later<> done);
+    void resume(SessionId const& id, std::string actor, Later<> done);
+    enum class Verdict { done, not_done, retry };
+    void resolve(SessionId const& id, CallId const& call, Verdict verdict, std::string note,
+                 std::string actor, Later<> done);
+    std::vector<OutboxEntry> outbox() const;
+    void retry(OutboxId const& id, std::string actor, Later<> done);
+    void drop(OutboxId const& id, std::string actor, Later<> done);
+
+    // Text of answers as it streams; not recorded.
+    void on_delta(std::function<void(Session const&, std::string_view text)> told);
+
+    // --- looking ---
+    Channel const* channel(InstanceName const& name) const;
+    SkillCatalogue const& skills() const { return skills_; }
+    std::size_t working() const { return live_.size(); }
+    // The exact bytes of the request that a model.requested record stands for; Fault::not_found
+    // when there is none at or before `at` (0: the last), Fault::internal when they no longer hash
+    // to what was recorded.
+    Result<std::string> context(SessionId const& id, Seq at) const;
+
+private:
+    // What becomes durable together, and what may happen only then.
+    struct Change {
+        Batch batch;
+        std::vector<std::function<void()>> after;
+    };
+    Change begin_change();
+    void commit(Change change);
+    Draft draft(char const* kind, Session const& session) const;
+    AgentConfig const* agent_of(Session const& session) const;
+
+    // receive.cpp
+    void receive(Inbound message, std::function<void()> taken);
+    Accepted take_in(Change& change, AgentName const& agent, InstanceName const& instance,
+                     std::string const& conversation, std::string const& external_id,
+                     std::string const& sender, std::string fragment, std::string body,
+                     std::string actor);
+    Session open_session(Change& change, AgentName const& agent, InstanceName const& instance,
+                         std::string const& conversation);
+    void begin_turn(Change& change, Session& session, std::vector<InboxItem> const& items);
+
+    // think.cpp
+    struct Attempt;
+    void carry_out(Change& change, Session& session, Turn& turn, std::vector<Step> const& steps);
+    void ask_model(Change& change, Session& session, Turn& turn);
+    void send_attempt(SessionId const& id, std::string request, std::int64_t number);
+    void model_answered(SessionId const& id, std::int64_t number, Answer answer);
+    void model_failed(SessionId const& id, std::int64_t number, AnswerFault fault);
+    void compacted(Change& change, Session& session, Turn& turn, Answer const& answer);
+    void give_reply(Change& change, Session& session, std::string const& text);
+    void give_up(Change& change, Session& session, std::string const& why);
+    void end_turn(Change& change, Session& session);
+    void stop_session(Change& change, Session& session, Turn const& turn, std::string reason,
+                      std::string detail);
+    void settle_attempt(Change& change, Session& session, std::optional<Spend> spent);
+    void wake_those_waiting_for_budget();
+    void retry_budget_stops();
+    struct Base {
+        std::string text, digest;
+    };
+    Base const& base_for(AgentConfig const& agent);
+    Provider* provider_for(std::string const& model);
+
+    // act.cpp
+    void consider(Change& change, Session& session, Turn& turn, std::size_t index, bool must_ask);
+    void start_call(Change& change, Session& session, Turn& turn, std::size_t index,
+                    Invocation invocation);
+    Result<Invocation> prepare(Session const& session, Turn::OpenCall const& call) const;
+    Result<Binding> binding_for(Session const& session, Turn const& turn, std::size_t index,
+                                Invocation& invocation) const;
+    void invoke(SessionId const& id, Invocation invocation, std::uint64_t token, bool marked);
+    void mark_sent(SessionId const& id, CallId const& call, std::function<void()> go);
+    void call_answered(SessionId const& id, CallId const& call, std::uint64_t token,
+                       Result<std::string> answer);
+    void settle(Change& change, Session& session, Turn& turn, std::size_t index,
+                std::string const& content, bool error, char const* kind, std::string actor = {});
+    void call_unknown(Change& change, Session& session, Turn& turn, std::size_t index,
+                      std::string const& evidence);
+    void park_if_waiting(Change& change, Session& session, Turn const& turn);
+    void go_on(Change& change, Session& session, Turn& turn, std::vector<Step> steps);
+    std::shared_ptr<Worker> skill_worker(SkillEntry const& entry, std::vector<Grant> grants);
+    void reconcile(SessionId const& id, CallId const& call);
+
+    // decide.cpp
+    void expire_due();
+    void arm_expiry();
+    void supersede(Change& change, Session& session, Turn& turn, std::size_t index,
+                   std::string const& why);
+
+    // deliver.cpp
+    void queue_message(Change& change, Session const& session, std::string const& text,
+                       bool is_notice, Seq cause);
+    void send_now(OutboxId const& id);
+    void sent(OutboxId const& id, SendOutcome outcome);
+    void next_in_line(InstanceName const& instance, std::string const& conversation);
+    void wake_lines(InstanceName const& instance);
+    std::optional<OutboxEntry> outbox_entry(OutboxId const& id) const;
+    void put_outbox(Batch& batch, OutboxEntry const& entry) const;
+    Draft outbox_draft(char const* kind, OutboxEntry const& entry) const;
+
+    // instances.cpp
+    void open_instances();
+    void open_channel(InstanceName const& name, ChannelConfig const& channel);
+    Result<WorkerSpec> worker_spec(std::string name, PluginEntry const& plugin,
+                                   std::string const& config,
+                                   std::map<std::string, SecretName> const& secrets) const;
+    void watch(std::shared_ptr<Worker> const& worker, std::string const& name, PluginId const& id);
+
+    // recover.cpp
+    void recover();
+    void recover_session(SessionId const& id);
+
+    FlowDeps deps_;
+    std::shared_ptr<Config const> config_;
+    SkillCatalogue skills_;
+    bool started_ = false, stopping_ = false;
+
+    struct OpenChannel {
+        std::string key;  // what it was opened with; another key replaces it
+        std::shared_ptr<Channel> channel;
+    };
+    std::map<InstanceName, OpenChannel> channels_;
+    std::map<std::string, std::shared_ptr<Provider>> providers_;     // by what they are made of
+    std::map<std::string, Provider*> provider_of_model_;             // until a reload
+    std::map<std::string, std::shared_ptr<Worker>> skill_workers_;   // by plugin and file
+    std::map<std::string, Base> bases_;                              // by agent, until a reload
+
+    // Work under way: "session/model" or "session/call" to a token that its callbacks bring back.
+    struct Live {
+        std::uint64_t token = 0;
+        std::function<void()> cancel;
+    };
+    std::unordered_map<std::string, Live> live_;
+    std::uint64_t last_token_ = 0;
+    std::uint64_t begin_live(std::string const& key, std::function<void()> cancel);
+    bool end_live(std::string const& key, std::uint64_t token);
+
+    std::map<std::pair<std::string, std::string>, std::deque<OutboxId>> lines_;
+    std::map<std::string, Loop::Handle> timers_;       // retries, by what they retry
+    std::set<std::string> waiting_for_budget_;         // sessions
+    std::set<std::string> closed_models_;              // after an overrun, until a reload
+    Loop::Handle expiry_timer_, budget_timer_;
+    std::function<void(Session const&, std::string_view)> delta_;
+};
+
+}  // namespace parley
