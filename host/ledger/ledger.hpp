@@ -64,11 +64,11 @@ private:
     friend class Ledger;
     explicit Batch(Seq first) : next_(first) {}
     struct Row {
-        std::string key;  // table byte, then the key
-        std::optional<std::string> value;
+        std::string key;                           // table byte, then the key
+        std::shared_ptr<std::string const> value;  // null: erased
     };
     Seq next_;
-    std::vector<Record> records_;
+    std::vector<std::shared_ptr<Record>> records_;
     std::vector<Row> rows_;
 };
 

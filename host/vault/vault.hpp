@@ -31,9 +31,6 @@ public:
     // for a damaged file. Each message says which file and what to do.
     static Result<std::unique_ptr<Vault>> open(std::filesystem::path const& file,
                                                std::filesystem::path const& key_file);
-    // With a passphrase slot instead of a key file.
-    static Result<std::unique_ptr<Vault>> open_with_passphrase(std::filesystem::path const& file,
-                                                               Secret const& passphrase);
     ~Vault();
 
     std::string id() const;              // hex, names this vault in the ledger
@@ -63,6 +60,9 @@ public:
 
 private:
     struct Inside;
+    // Retires what is there; puts a sealed entry in its place when one is given.
+    Result<> remove_from(std::string scope, std::string key, std::string const* sealed,
+                         std::string const* nonce, std::uint64_t version, std::int64_t set_us);
     explicit Vault(std::unique_ptr<Inside> inside);
     std::unique_ptr<Inside> inside_;
 };

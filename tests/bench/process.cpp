@@ -1,0 +1,96 @@
+#include "process.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace bench {
+
+namespace {
+
+int spawn(std::vector<std::string> const& argv, std::vector<std::string> const& environment,
+          int out, int err) {
+    int pid = fork();
+    if (pid != 0) return pid;
+    if (out >= 0) dup2(out, 1);
+    if (err >= 0) dup2(err, 2);
+    std::vector<char*> arguments, variables;
+    for (auto const& word : argv) arguments.push_back(const_cast<char*>(word.c_str()));
+    for (auto const& word : environment) variables.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    variables.push_back(nullptr);
+    execve(arguments[0], arguments.data(), variables.data());
+    _exit(127);
+}
+
+}  // namespace
+
+Program::Program(std::vector<std::string> argv, std::vector<std::string> environment, std::string log) {
+    int file = open(log.c_str(), O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
+    pid_ = spawn(argv, environment, file, file);
+    close(file);
+}
+
+Program::~Program() {
+    kill(pid_, SIGTERM);
+    for (int i = 0; i < 1000; ++i) {
+        if (waitpid(pid_, nullptr, WNOHANG) == pid_) return;
+        usleep(10'000);
+    }
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+}
+
+Usage Program::usage_of(int pid) {
+    Usage usage;
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    std::string text((std::istreambuf_iterator<char>(stat)), {});
+    auto after = text.rfind(')');
+    if (after == std::string::npos) return usage;
+    std::istringstream fields(text.substr(after + 2));
+    std::string field;
+    std::int64_t ticks = 0;
+    for (int i = 3; fields >> field; ++i) {
+        if (i == 14 || i == 15) ticks += std::atoll(field.c_str());
+        if (i == 24) usage.resident_kb = std::atoll(field.c_str()) * (sysconf(_SC_PAGESIZE) / 1024);
+    }
+    usage.cpu_us = ticks * 1'000'000 / sysconf(_SC_CLK_TCK);
+    return usage;
+}
+
+std::vector<int> Program::children() const {
+    std::vector<int> pids;
+    std::ifstream list("/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) + "/children");
+    for (int pid; list >> pid;) pids.push_back(pid);
+    return pids;
+}
+
+std::int64_t folder_bytes(std::string const& path) {
+    std::int64_t bytes = 0;
+    std::error_code error;
+    for (auto const& entry : std::filesystem::recursive_directory_iterator(path, error))
+        if (entry.is_regular_file(error)) bytes += static_cast<std::int64_t>(entry.file_size(error));
+    return bytes;
+}
+
+std::string output_of(std::vector<std::string> const& argv, std::vector<std::string> const& environment) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return {};
+    int pid = spawn(argv, environment, ends[1], -1);
+    close(ends[1]);
+    std::string text;
+    char piece[4096];
+    for (ssize_t n; (n = read(ends[0], piece, sizeof piece)) > 0;) text.append(piece, static_cast<std::size_t>(n));
+    close(ends[0]);
+    waitpid(pid, nullptr, 0);
+    return text;
+}
+
+}  // namespace bench
