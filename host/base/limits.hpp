@@ -34,12 +34,22 @@ constexpr std::size_t http_connections = 512;
 constexpr auto http_header_time = 5s;
 constexpr auto http_body_time = 30s;
 constexpr auto http_idle_time = 60s;
+constexpr auto http_linger_time = 2s;                     // after a refusal: a reset must not eat the answer
+constexpr auto http_sweep_time = 500ms;                   // how late the times above may be noticed
 constexpr std::size_t event_backlog_bytes = 1024 * 1024;  // a reader slower than this is cut off
 constexpr auto event_heartbeat = 15s;
 
 // HTTP and streams for plugins.
 constexpr std::size_t egress_body_bytes = 32u << 20;
 constexpr std::size_t egress_per_worker = 64;             // requests and streams open at once
+constexpr std::size_t egress_connections = 256;           // of the host, all plugins together
+constexpr std::size_t egress_idle_connections = 32;       // kept for the next request
+constexpr auto egress_idle_time = 55s;                    // most servers close theirs after 60 s or more
+constexpr auto egress_connect_time = 20s;
+constexpr std::size_t egress_header_bytes = 64 * 1024;    // of one answer
+constexpr std::size_t stream_read_bytes = 16 * 1024;      // at once; a TLS record
+constexpr std::size_t stream_queue_bytes = 8u << 20;       // a peer that takes nothing is left
+constexpr std::size_t url_bytes = 8 * 1024;
 constexpr int redirects = 3;
 constexpr std::size_t sse_line_bytes = 1024 * 1024;
 
@@ -62,6 +72,20 @@ constexpr auto worker_restart_last = 30s;
 constexpr int worker_deaths_to_quarantine = 5;            // within a minute
 constexpr std::size_t worker_memory_mb = 512;             // address space, unless the manifest says less
 constexpr std::size_t worker_open_files = 64;
+constexpr std::size_t command_memory_mb = 8192;           // address space of each process of a command
+constexpr std::size_t command_open_files = 1024;          // what programs expect to have
+constexpr std::size_t worker_calls_waiting = 1024;        // for a worker that starts
+constexpr std::size_t worker_log_lines = 200;             // a second; more is dropped, counted
+constexpr std::size_t worker_profile_bytes = 16 * 1024;   // its report of its own confinement
+constexpr auto worker_end_grace = 1s;                     // from asking a worker to end, to its kill
+constexpr auto worker_steady_time = 60s;                  // a life this long forgives earlier deaths
+constexpr std::size_t plugin_file_bytes = 64u << 20;      // a plugin is code, not data
+constexpr std::size_t plugin_files = 256;                 // looked at in one folder
+constexpr std::size_t kv_key_bytes = 256;                 // sdk: part of the ABI
+constexpr std::size_t kv_value_bytes = 64 * 1024;         // sdk: part of the ABI
+constexpr std::size_t secret_overlap_bytes = 4 * 1024;    // searched again with the next chunk
+constexpr std::size_t egress_request_bytes = 64 * 1024;   // url, headers and options of one request
+constexpr auto egress_time = 600s;                        // the longest a plugin may ask for
 constexpr std::size_t call_workers = 32;                  // per-call workers alive at once; more wait
 
 // Ledger.

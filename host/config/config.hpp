@@ -137,8 +137,9 @@ struct InitOptions {
 // Fault::conflict when there is a home already; it is left as it is.
 Result<> make_home(InitOptions const& options);
 
-// Replaces one dotted key of overrides.yaml, durably.
-Result<> write_override(std::filesystem::path const& home, std::string const& dotted_key,
+// Replaces one value of overrides.yaml, durably. The path's parts are separated by '/', which no
+// name holds: "agents/ops/budget".
+Result<> write_override(std::filesystem::path const& home, std::string const& key_path,
                         std::string const& yaml_value);
 
 }  // namespace parley
