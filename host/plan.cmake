@@ -24,4 +24,4 @@ room(flow     USES base config ledger plugin channel gate session provider permi
 room(control  USES base config ledger vault wire plugin channel session permit flow)
 room(cli      USES base config ledger vault wire plugin DOORS CLI)
 room(daemon   USES base trace config ledger vault wire plugin channel gate session provider permit
-                   skill turn flow control cli)
+                   skill turn flow control cli DOORS boost/asio)

@@ -85,8 +85,10 @@ using Later = std::function<void(Result<T>)>;
 // TRY(name, expression): name the value, or leave with the error.
 #define TRY(name, expression) PARLEY_TRY_(PARLEY_JOIN(try_, __LINE__), name, expression)
 // MUST(expression): go on only if it succeeded.
-#define MUST(expression)                                                            \
-    if (auto PARLEY_JOIN(must_, __LINE__) = expression; !PARLEY_JOIN(must_, __LINE__)) \
-    return std::move(PARLEY_JOIN(must_, __LINE__)).error()
+#define MUST(expression)                                    \
+    do {                                                    \
+        auto must_be = expression;                          \
+        if (!must_be) return std::move(must_be).error();    \
+    } while (false)
 
 }  // namespace parley

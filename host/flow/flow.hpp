@@ -71,9 +71,6 @@ std::string request_text(std::string_view model, std::int64_t max_output_tokens,
                          std::string_view base, std::string_view fragments,
                          std::string_view closing);
 
-// A config laid over another, key by key; both are JSON objects.
-Result<std::string> lay_over(std::string const& base, std::string const& over);
-
 // All on the event thread. Whatever a Later is told is durable.
 class Flow {
 public:

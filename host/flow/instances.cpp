@@ -212,15 +212,4 @@ std::shared_ptr<Worker> Flow::skill_worker(SkillEntry const& entry, std::vector<
     return worker;
 }
 
-Result<std::string> lay_over(std::string const& base, std::string const& over) {
-    if (over == "{}" || over.empty()) return base;
-    if (base == "{}" || base.empty()) return over;
-    TRY(below, parse_json(base));
-    TRY(above, parse_json(over));
-    if (!below.is_object() || !above.is_object())
-        return Error(Fault::bad_input, "config must be a mapping");
-    for (auto const& member : above.get_object()) below.get_object()[member.key()] = member.value();
-    return to_text(below);
-}
-
 }  // namespace parley

@@ -148,6 +148,20 @@ struct Verdict {
     Seq first_bad = 0;    // when tampered
     std::string detail;
 };
+// A walk along an opened ledger's chain, a piece at a time, so that it can share a thread.
+class Verification {
+public:
+    // `ledger` must outlive the walk. The end is the durable head of this moment.
+    Verification(Ledger const& ledger, std::optional<Checkpoint> against);
+    ~Verification();
+    bool go_on(std::size_t records);  // false when it is over
+    Verdict verdict() const;
+
+private:
+    struct Inside;
+    std::unique_ptr<Inside> inside_;
+};
+
 // Walks an opened ledger, or an export (NDJSON) that needs no home; `against` is a checkpoint that
 // the chain must reach and match.
 Verdict verify(Ledger const& ledger, std::optional<Checkpoint> const& against);

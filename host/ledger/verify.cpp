@@ -127,12 +127,41 @@ private:
 
 }  // namespace
 
+struct Verification::Inside {
+    Ledger const& ledger;
+    std::optional<Checkpoint> against;
+    Seq last;
+    Walk walk;
+    bool over = false;
+
+    Inside(Ledger const& ledger, std::optional<Checkpoint> given)
+        : ledger(ledger), against(std::move(given)), last(ledger.durable_head()), walk(against) {}
+};
+
+Verification::Verification(Ledger const& ledger, std::optional<Checkpoint> against)
+    : inside_(std::make_unique<Inside>(ledger, std::move(against))) {}
+
+Verification::~Verification() = default;
+
+bool Verification::go_on(std::size_t records) {
+    auto& in = *inside_;
+    auto& verdict = in.walk.verdict;
+    if (in.over) return false;
+    auto first = verdict.checked + 1, until = std::min<Seq>(in.last, verdict.checked + records);
+    in.ledger.records(first, until, [&](Record const& record) { return in.walk.take(record); });
+    if (verdict.kind == Verdict::Kind::sound && verdict.checked < until)
+        in.walk.bad(verdict.checked + 1, "it cannot be read");
+    in.over = verdict.kind != Verdict::Kind::sound || until == in.last;
+    return !in.over;
+}
+
+Verdict Verification::verdict() const { return inside_->walk.end(); }
+
 Verdict verify(Ledger const& ledger, std::optional<Checkpoint> const& against) {
-    Walk walk(against);
-    ledger.records(1, ledger.durable_head(), [&](Record const& record) { return walk.take(record); });
-    if (walk.verdict.kind == Verdict::Kind::sound && walk.verdict.checked < ledger.durable_head())
-        walk.bad(walk.verdict.checked + 1, "it cannot be read");
-    return walk.end();
+    Verification walk(ledger, against);
+    while (walk.go_on(10'000)) {
+    }
+    return walk.verdict();
 }
 
 Verdict verify_export(std::filesystem::path const& file, std::optional<Checkpoint> const& against) {

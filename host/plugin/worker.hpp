@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,8 @@
 namespace parley {
 
 class HttpClient;
+class CallSlots;  // who may start a per-call worker now; see limits::call_workers
+std::shared_ptr<CallSlots> make_call_slots();
 
 enum class Verb : unsigned {
     // role << 8 | index of the function in the role's struct
@@ -78,6 +81,7 @@ struct WorkerDeps {
     std::function<std::optional<std::string>(std::string const& worker, std::string_view key)> kv_get;
     std::function<void(std::string const& worker, std::string key, std::optional<std::string> value,
                        std::function<void()> durable)> kv_put;
+    std::shared_ptr<CallSlots> call_slots = make_call_slots();  // shared by all workers of a host
 };
 
 class Worker {
@@ -112,6 +116,8 @@ public:
 // ports, the operator's list narrows. Fault::bad_input when the operator's list would widen it.
 Result<std::vector<EgressRule>> resolve_egress(Manifest const& manifest, std::string const& config,
                                                std::optional<std::vector<std::string>> const& narrowed);
+// Two JSON objects, the second laid over the first key by key.
+Result<std::string> lay_over(std::string const& base, std::string const& over);
 // Checks config against the manifest's schema and fills in defaults.
 Result<std::string> resolve_config(Manifest const& manifest, std::string const& config);
 // A grant may not contain, equal or lie inside the home (workspaces aside) or the key's folder.

@@ -3,6 +3,7 @@
 // HTTP outward, for plugins, by the host's hand: libcurl in a module that is loaded at first use.
 // It follows no redirect by itself, uses no proxy that it was not given, and asks before it
 // connects to an address.
+#include "base/limits.hpp"
 #include "base/loop.hpp"
 #include "base/result.hpp"
 
@@ -20,7 +21,8 @@ struct FetchRequest {
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
     std::chrono::milliseconds timeout{60'000};
-    std::string proxy;  // empty: none, whatever the environment says
+    // Empty: none, whatever the environment says. With one, AddressCheck sees the proxy's address.
+    std::string proxy;
     std::size_t response_bytes_most = 32u << 20;
 };
 
@@ -47,13 +49,15 @@ public:
 
     class Fetch;  // in flight as long as it is not done or stopped
     using Handle = std::shared_ptr<Fetch>;
+    // The sink is told later, also of what is wrong with the request (Fault::bad_input). Headers
+    // that frame the message or name its host are bad input: they follow from url and body.
     Handle start(FetchRequest request, AddressCheck may_connect, FetchSink sink);
     void stop(Handle const& fetch);   // no further call of the sink
     void pause(Handle const& fetch, bool paused);  // back-pressure: stop reading the body
 
 private:
-    struct Inside;
-    std::unique_ptr<Inside> inside_;
+    class Engine;
+    std::shared_ptr<Engine> engine_;  // shared with what it has posted to the loop
 };
 
 // The WHATWG event-stream framing, as a machine: bytes in, events out.

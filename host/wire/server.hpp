@@ -6,6 +6,7 @@
 #include "base/loop.hpp"
 #include "base/result.hpp"
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -49,7 +50,13 @@ public:
     // cut off because limits::event_backlog_bytes waited.
     virtual bool write(std::string_view frame) = 0;
     virtual void close() = 0;
+    // Told once, later, when the reader goes by itself or is cut off; not after close() or
+    // HttpServer::stop().
     virtual void on_gone(std::function<void()> told) = 0;
+    // For long answers: bytes that wait for a slow reader, and a word each time that none does
+    // any more. Never told from inside write().
+    virtual std::size_t waiting_bytes() const { return 0; }
+    virtual void on_drained(std::function<void()> told) { (void)told; }
 };
 
 // What a handler answers with, exactly one of these, once, then or later. [event thread]
@@ -62,12 +69,24 @@ public:
     virtual std::shared_ptr<EventWriter> send_stream(std::string content_type) = 0;
 };
 
+// The limits of one server; tests shorten them.
+struct ServerLimits {
+    std::chrono::milliseconds header_time = limits::http_header_time;
+    std::chrono::milliseconds body_time = limits::http_body_time;
+    std::chrono::milliseconds idle_time =
+        limits::http_idle_time;  // also: a reader that takes nothing
+    std::chrono::milliseconds heartbeat = limits::event_heartbeat;
+    std::size_t connections = limits::http_connections;  // TCP and the socket each on their own
+    std::size_t backlog_bytes = limits::event_backlog_bytes;
+};
+
 class HttpServer {
 public:
     using Handler = std::function<void(Request request, std::shared_ptr<Reply> reply)>;
 
-    // `loop` must outlive the server.
-    HttpServer(Loop& loop, Handler handler);
+    // `loop` must outlive the server and every Reply. A Reply that is dropped unanswered answers
+    // 500 by itself.
+    HttpServer(Loop& loop, Handler handler, ServerLimits limits = {});
     ~HttpServer();
 
     // Fault::unavailable when the address is taken. Port 0 picks one; port() tells which.

@@ -13,6 +13,9 @@
 #define PARLEY_FRAME_BODY_MAX 65536u
 #define PARLEY_MESSAGE_MAX (32u << 20)
 #define PARLEY_MORE 1u
+/* What a call's emit, or a stream's write, may use before the first PARLEY_F_CREDIT. An item is
+   taken while credit is above zero, so the last one may go below. */
+#define PARLEY_CREDIT 262144
 
 typedef struct parley_frame {
     uint32_t length; /* of the body */
@@ -23,11 +26,13 @@ typedef struct parley_frame {
 
 /* host -> worker.  Numbers in bodies are little endian. "blob" is u32 length, bytes. */
 enum {
-    PARLEY_F_SETUP = 1,    /* JSON: profile, paths, limits; the plugin's file comes as SCM_RIGHTS */
+    PARLEY_F_SETUP = 1,    /* lines of "key value": sandbox, limits, folders; so that the worker needs
+                              no JSON. The plugin's sealed file is descriptor 4 of the worker. */
     PARLEY_F_CREATE = 2,   /* config bytes */
     PARLEY_F_START = 3,    /* id = call; u32 verb (role << 8 | index), u32 timeout_ms, request */
     PARLEY_F_CANCEL = 4,   /* id = call */
-    PARLEY_F_CREDIT = 5,   /* id = call; u32 bytes more that emit may use */
+    PARLEY_F_CREDIT = 5,   /* id = call; u32 bytes more that emit may use. id = operation of a
+                              stream: bytes more that write may use */
     PARLEY_F_EVENT = 6,    /* id = operation; u64 call, u32 service, u32 kind, bytes */
     PARLEY_F_ACK = 7,      /* id = call; cursor bytes */
     PARLEY_F_STOP = 8      /* destroy and exit */

@@ -1,0 +1,84 @@
+#pragma once
+
+// What every verb needs: the home, the way to a host, and how to print.
+#include "base/json.hpp"
+#include "base/result.hpp"
+#include "cli/cli.hpp"
+#include "wire/local_client.hpp"
+
+#include <boost/json/value.hpp>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace parley {
+
+struct Context {
+    std::filesystem::path home;
+    bool json = false;
+    Programs const* programs = nullptr;
+
+    LocalTarget target() const;
+    bool host_answers() const;
+    // A parsed answer; a problem becomes an Error with its detail. Fault::unavailable, with advice,
+    // when no host runs.
+    Result<json::value> ask(std::string const& method, std::string const& path, std::string const& body = "") const;
+    Result<std::string> ask_text(std::string const& method, std::string const& path, std::string const& body = "") const;
+};
+
+// Prints an error the one way, and returns 1.
+int fail(Error const& error);
+int fail(std::string_view what);
+
+// With --json the document with "version": 1 in front; otherwise nothing, and the caller prints.
+bool print_json(Context const& context, std::string_view document);
+// A list {items,next} as aligned columns of the named members.
+void print_table(json::value const& list, std::initializer_list<char const*> columns);
+void print_members(json::value const& object, std::string_view indent = "");
+std::string percent_encoded(std::string_view text);
+bool is_terminal(int descriptor);
+// A secret from a prompt without echo, or from standard input; one trailing newline is dropped.
+Result<std::string> read_secret(char const* prompt);
+
+// verbs_online.cpp
+int verb_status(Context const&);
+int verb_list(Context const&, std::string const& path, std::initializer_list<char const*> columns);
+int verb_show(Context const&, std::string const& path);
+int verb_post(Context const&, std::string const& path, std::string const& body, char const* done);
+int verb_approval_show(Context const&, std::string const& id);
+int verb_decide(Context const&, std::string const& id, bool approve, std::string digest, std::string const& reason);
+int verb_replay(Context const&, std::string const& session);
+int verb_context(Context const&, std::string const& session, std::string const& at);
+int verb_tail(Context const&, bool follow, long count);
+int verb_channel_test(Context const&, std::string const& name);
+std::string record_line(json::value const& record);
+
+// chat.cpp
+struct ChatOptions {
+    std::string agent, text, session;
+    bool has_text = false;
+};
+int verb_chat(Context const&, ChatOptions const& options);
+
+// verbs_home.cpp
+int verb_init(Context const&, std::string const& listen);
+int verb_secret_set(Context const&, std::string const& name);
+int verb_secret_list(Context const&);
+int verb_secret_remove(Context const&, std::string const& name);
+int verb_secret_rekey(Context const&, std::string const& key_file);
+int verb_token_list(Context const&);
+int verb_token_rotate(Context const&, std::string const& scope);
+int verb_ledger_verify(Context const&, std::string const& file, std::string const& against);
+int verb_ledger_export(Context const&, std::string const& from, std::string const& to);
+int verb_ledger_show(Context const&, std::string const& seq);
+int verb_accept_loss(Context const&);
+int verb_plugin_lock(Context const&, std::string const& id, bool yes);
+int verb_plugin_check(Context const&, std::string const& file);
+int verb_plugin_list(Context const&);
+int verb_plugin_show(Context const&, std::string const& id);
+
+// doctor.cpp
+int verb_doctor(Context const&);
+
+}  // namespace parley

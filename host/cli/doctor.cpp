@@ -1,0 +1,119 @@
+// What is wrong with a home, and how to mend it. It changes nothing.
+#include "cli/context.hpp"
+#include "config/config.hpp"
+#include "plugin/catalogue.hpp"
+#include "vault/vault.hpp"
+
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <vector>
+
+namespace parley {
+
+namespace {
+
+struct Finding {
+    bool good;
+    std::string what;
+};
+
+// Can this machine give a command runner its namespaces?
+bool namespaces_work() {
+    int child = fork();
+    if (child == 0) _exit(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID) == 0 ? 0 : 1);
+    int status = 1;
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+class Doctor {
+public:
+    explicit Doctor(Context const& context) : context_(context) {}
+
+    void look() {
+        if (!check("home", check_home(context_.home))) return;
+        auto config = load_config(context_.home);
+        if (!config) add(false, "configuration: " + config.error().what);
+        else {
+            add(true, "configuration: " + std::to_string(config->agents.size()) + " agents, " + std::to_string(config->models.size()) +
+                          " models, " + std::to_string(config->channels.size()) + " channels");
+            for (auto const& key : config->overrides) add(true, "overrides.yaml changes " + key);
+        }
+        auto vault = Vault::open(context_.home / "vault/secrets.vault", vault_key_path());
+        if (check("vault", vault)) {
+            auto tokens = Tokens::load(context_.home / "tokens", **vault);
+            if (check("tokens", tokens))
+                for (auto scope : {Scope::admin, Scope::read})
+                    if (!tokens->has(scope))
+                        add(false, std::string("tokens: there is no ") + (scope == Scope::admin ? "admin" : "read") + " token; make one with: parley token rotate " +
+                                       (scope == Scope::admin ? "admin" : "read"));
+            if (config) look_at_secrets(*config, **vault);
+        }
+        std::error_code error;
+        add(std::filesystem::exists(context_.programs->worker, error), "worker program: " + context_.programs->worker.string());
+        add(namespaces_work(), namespaces_work() ? "namespaces: usable" : "namespaces: this kernel refuses them to this user, so the shell skill will be refused; "
+                                                                          "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)");
+        if (config) look_at_plugins(*config);
+        add(true, context_.host_answers() ? "host: running" : "host: not running; start it with: parley run");
+    }
+
+    int report() const {
+        bool sound = true;
+        JsonWriter out;
+        out.begin('{').key("findings").begin('[');
+        for (auto const& finding : findings_) {
+            sound = sound && finding.good;
+            out.begin('{').key("good").boolean(finding.good).pair("what", finding.what).end('}');
+        }
+        out.end(']').key("sound").boolean(sound).end('}');
+        if (!print_json(context_, out.text()))
+            for (auto const& finding : findings_) std::printf("%s  %s\n", finding.good ? "ok  " : "WRONG", finding.what.c_str());
+        return sound ? 0 : 1;
+    }
+
+private:
+    void add(bool good, std::string what) { findings_.push_back({good, std::move(what)}); }
+
+    template <class T>
+    bool check(char const* name, Result<T> const& result) {
+        add(bool(result), std::string(name) + ": " + (result ? "good" : result.error().what));
+        return bool(result);
+    }
+
+    void look_at_secrets(Config const& config, Vault const& vault) {
+        auto need = [&](std::string const& where, std::map<std::string, SecretName> const& secrets) {
+            for (auto const& [field, name] : secrets)
+                if (!vault.has(name.scope, name.key))
+                    add(false, where + " needs the secret " + name.text() + "; set it with: parley secret set " + name.text());
+        };
+        for (auto const& [id, plugin] : config.plugins) need("plugin " + id.text, plugin.secrets);
+        for (auto const& [name, model] : config.models) need("model " + name, model.secrets);
+        for (auto const& [name, channel] : config.channels) need("channel " + name.text, channel.secrets);
+    }
+
+    void look_at_plugins(Config const& config) {
+        Catalogue catalogue;
+        catalogue.scan(context_.programs->plugins, config);
+        for (auto const& entry : catalogue.entries())
+            if (entry.state == PluginState::refused) add(false, "plugin " + entry.id.text + ": " + entry.reason);
+        for (auto const& [id, plugin] : config.plugins)
+            if (plugin.enabled && !catalogue.find(id))
+                add(false, "plugin " + id.text + " is enabled, but there is no such file in " + context_.programs->plugins.string() + " or " +
+                               (config.home / "plugins").string());
+    }
+
+    Context const& context_;
+    std::vector<Finding> findings_;
+};
+
+}  // namespace
+
+int verb_doctor(Context const& context) {
+    Doctor doctor(context);
+    doctor.look();
+    return doctor.report();
+}
+
+}  // namespace parley

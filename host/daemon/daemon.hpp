@@ -1,0 +1,17 @@
+#pragma once
+
+// Builds every room in plan order, keeps the host running, and takes the rooms down in reverse. It
+// connects and decides nothing.
+#include <filesystem>
+
+namespace parley {
+
+// Runs the host on this home until it is told to stop; the process's exit code.
+int run_host(std::filesystem::path const& home);
+
+// The folder of our own plugins, and the program that holds one: beside this program in a build
+// tree, else where they are installed. $PARLEY_PLUGINS and $PARLEY_WORKER say otherwise.
+std::filesystem::path plugin_folder();
+std::filesystem::path worker_program();
+
+}  // namespace parley

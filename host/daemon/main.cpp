@@ -1,0 +1,7 @@
+// parley: host, client and tools in one program.
+#include "cli/cli.hpp"
+#include "daemon/daemon.hpp"
+
+int main(int argc, char** argv) {
+    return parley::run_cli(argc, argv, {parley::run_host, parley::plugin_folder(), parley::worker_program()});
+}

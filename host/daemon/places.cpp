@@ -1,0 +1,35 @@
+#include "daemon/daemon.hpp"
+
+#include <cstdlib>
+
+namespace parley {
+
+namespace {
+
+std::filesystem::path program_folder() {
+    std::error_code error;
+    return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+}
+
+std::filesystem::path first_of(std::initializer_list<std::filesystem::path> places) {
+    std::error_code error;
+    for (auto const& place : places)
+        if (std::filesystem::exists(place, error)) return std::filesystem::weakly_canonical(place, error);
+    return *places.begin();
+}
+
+}  // namespace
+
+std::filesystem::path plugin_folder() {
+    if (auto const* given = std::getenv("PARLEY_PLUGINS")) return given;
+    auto here = program_folder();
+    return first_of({here / "../lib/parley/plugins", here / "../plugins"});
+}
+
+std::filesystem::path worker_program() {
+    if (auto const* given = std::getenv("PARLEY_WORKER")) return given;
+    auto here = program_folder();
+    return first_of({here / "../libexec/parley/parley-worker", here / "../host/worker/parley-worker"});
+}
+
+}  // namespace parley

@@ -1,0 +1,179 @@
+#include "plugin/catalogue.hpp"
+
+#include "base/limits.hpp"
+#include "plugin/lock.hpp"
+#include "plugin/worker.hpp"
+
+#define PARLEY_HOST_SIDE
+#include <parley/plugin.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace parley {
+
+namespace {
+
+Result<std::vector<std::filesystem::path>> files_in(std::filesystem::path const& folder) {
+    std::vector<std::filesystem::path> files;
+    struct stat facts {};
+    if (stat(folder.c_str(), &facts) != 0) {
+        if (errno == ENOENT) return files;
+        return Error(Fault::unavailable, folder.string() + ": " + std::strerror(errno));
+    }
+    // Whoever may write the folder may put a plugin there.
+    if ((facts.st_uid != 0 && facts.st_uid != geteuid()) || (facts.st_mode & (S_IWGRP | S_IWOTH)))
+        return Error(Fault::denied, folder.string() + " can be written by others; chmod go-w it");
+    std::error_code error;
+    for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
+         it.increment(error))
+        if (it->path().extension() == ".so") files.push_back(it->path());
+    if (error) return Error(Fault::unavailable, folder.string() + ": " + error.message());
+    std::sort(files.begin(), files.end());
+    if (files.size() > limits::plugin_files) files.resize(limits::plugin_files);
+    return files;
+}
+
+// Named by its file until its manifest says better.
+PluginEntry unread(std::filesystem::path const& path, bool first_party) {
+    PluginEntry entry;
+    entry.id = PluginId(path.filename().string());
+    entry.path = path;
+    entry.first_party = first_party;
+    return entry;
+}
+
+// The bindings of one use of a plugin, the plugin's own beneath.
+Result<> check_use(Manifest const& manifest, PluginConfig const& base, std::string const& config,
+                   std::map<std::string, SecretName> const& secrets, std::string const& where) {
+    for (auto const& field : manifest.secrets)
+        if (field.required && !secrets.contains(field.name) && !base.secrets.contains(field.name))
+            return Error(Fault::bad_input, where + ": the secret " + field.name +
+                                               " is not bound; write secrets: {" + field.name +
+                                               ": scope/key} there");
+    for (auto const* bound : {&base.secrets, &secrets})
+        for (auto const& [name, secret] : *bound)
+            if (!manifest.secret(name))
+                return Error(Fault::bad_input, where + ": the plugin has no secret field " + name);
+    TRY(whole, lay_over(base.config, config));
+    auto resolved = resolve_config(manifest, whole);
+    if (!resolved) return Error(resolved.error().fault, where + ".config: " + resolved.error().what);
+    auto egress = resolve_egress(manifest, *resolved, base.egress);
+    if (!egress) return Error(egress.error().fault, where + ": " + egress.error().what);
+    return ok();
+}
+
+Result<> check_uses(Manifest const& manifest, Config const& config, PluginConfig const& base) {
+    bool instances = false;
+    for (auto const& [name, channel] : config.channels) {
+        if (channel.plugin != manifest.id) continue;
+        instances = true;
+        MUST(check_use(manifest, base, channel.config, channel.secrets, "channels." + name.text));
+    }
+    for (auto const& [name, model] : config.models) {
+        if (model.provider != manifest.id) continue;
+        instances = true;
+        MUST(check_use(manifest, base, model.config, model.secrets, "models." + name));
+    }
+    bool stands_alone = manifest.has_role(PARLEY_ROLE_SKILL) || manifest.has_role(PARLEY_ROLE_HOOK);
+    if (stands_alone && !instances)
+        return check_use(manifest, base, "{}", {}, "plugins." + manifest.id.text);
+    return ok();
+}
+
+}  // namespace
+
+char const* name_of(PluginState state) {
+    switch (state) {
+        case PluginState::found: return "found";
+        case PluginState::refused: return "refused";
+        case PluginState::disabled: return "disabled";
+        case PluginState::loading: return "loading";
+        case PluginState::healthy: return "healthy";
+        case PluginState::restarting: return "restarting";
+        case PluginState::quarantined: return "quarantined";
+        case PluginState::stopped: return "stopped";
+    }
+    return "refused";
+}
+
+void Catalogue::scan(std::filesystem::path const& install_folder, Config const& config) {
+    entries_.clear();
+    auto lock = read_lock(config.home);
+    auto refuse = [](PluginEntry& entry, std::string reason) {
+        entry.state = PluginState::refused;
+        entry.reason = std::move(reason);
+    };
+    auto look = [&](std::filesystem::path const& folder, bool first_party) {
+        auto files = files_in(folder);
+        if (!files) {
+            auto entry = unread(folder, first_party);
+            refuse(entry, files.error().what);
+            entries_.push_back(std::move(entry));
+            return;
+        }
+        for (auto const& path : *files) {
+            auto entry = unread(path, first_party);
+            auto file = PluginFile::read(path);
+            if (!file) {
+                refuse(entry, file.error().what);
+                entries_.push_back(std::move(entry));
+                continue;
+            }
+            entry.file = *file;
+            auto const& manifest = entry.file->manifest();
+            entry.id = manifest.id;
+            auto wanted = config.plugins.find(entry.id);
+            bool is_short = entry.id.text.find('.') == std::string::npos;
+            if (is_short && !first_party) {
+                refuse(entry, "an id without a dot belongs to the plugins of this release");
+            } else if (wanted == config.plugins.end() || !wanted->second.enabled) {
+                entry.state = PluginState::disabled;
+                entry.reason = "not enabled in parley.yaml";
+            } else if (!first_party && !lock) {
+                refuse(entry, lock.error().what);
+            } else if (auto held = first_party ? "" : refusal_of(*lock, *entry.file); !held.empty()) {
+                refuse(entry, held);
+            } else if (auto fits = check_uses(manifest, config, wanted->second); !fits) {
+                refuse(entry, fits.error().what);
+            }
+            entries_.push_back(std::move(entry));
+        }
+    };
+    look(install_folder, true);
+    look(config.home / "plugins", false);
+
+    std::map<PluginId, int> count;
+    for (auto const& entry : entries_)
+        if (entry.file) ++count[entry.id];
+    for (auto& entry : entries_)
+        if (entry.file && count[entry.id] > 1)
+            refuse(entry, "two files say that they are " + entry.id.text);
+}
+
+PluginEntry const* Catalogue::find(PluginId const& id) const {
+    auto found = std::find_if(entries_.begin(), entries_.end(),
+                              [&](auto const& entry) { return entry.id == id; });
+    return found == entries_.end() ? nullptr : &*found;
+}
+
+PluginEntry const* Catalogue::usable(PluginId const& id) const {
+    auto const* entry = find(id);
+    if (!entry || !entry->file) return nullptr;
+    bool is_off = entry->state == PluginState::refused || entry->state == PluginState::disabled;
+    return is_off ? nullptr : entry;
+}
+
+void Catalogue::set_state(PluginId const& id, PluginState state, std::string reason) {
+    for (auto& entry : entries_)
+        if (entry.id == id) {
+            entry.state = state;
+            entry.reason = std::move(reason);
+        }
+}
+
+}  // namespace parley

@@ -1,0 +1,331 @@
+#include "plugin/services.hpp"
+
+#include "base/json.hpp"
+#include "base/limits.hpp"
+#include "base/text.hpp"
+#include "plugin/egress.hpp"
+#include "plugin/inject.hpp"
+#include "wire/client.hpp"
+
+#include <parley/frame.h>
+#define PARLEY_HOST_SIDE
+#include <parley/plugin.h>
+
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace parley {
+
+namespace {
+
+bool same_name(std::string_view a, std::string_view b) {
+    auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+    return std::any_of(names.begin(), names.end(),
+                       [name](auto other) { return same_name(name, other); });
+}
+
+bool is_token(std::string_view text) {
+    return !text.empty() && text.size() <= 128 &&
+           text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "!#$%&'*+-.^_`|~") == text.npos;
+}
+
+Error bad(std::string what) { return Error(Fault::bad_input, std::move(what)); }
+
+// A request as the plugin asked for it, before any secret is in it.
+struct Asked {
+    Outgoing out;
+    Url url;
+    std::vector<Placement> placements;
+    std::chrono::milliseconds timeout{60'000};
+    std::size_t bytes_most = limits::egress_body_bytes;
+    bool sse = false;
+};
+
+Result<> read_headers(json::value const& request, Asked& asked) {
+    auto const* headers = member(request, "headers");
+    if (!headers || headers->is_null()) return ok();
+    if (!headers->is_array() || headers->get_array().size() > 64)
+        return bad("headers is not a list, or too long");
+    for (auto const& header : headers->get_array()) {
+        auto const* pair = header.if_array();
+        if (!pair || pair->size() != 2 || !(*pair)[0].is_string() || !(*pair)[1].is_string())
+            return bad("a header is not a pair of texts");
+        std::string name((*pair)[0].get_string()), value((*pair)[1].get_string());
+        if (!is_token(name)) return bad("a header's name is not a token");
+        if (value.find_first_of(std::string_view("\r\n\0", 3)) != value.npos)
+            return bad("the header " + name + " holds a line break");
+        // These are the host's: they decide where the bytes go and where a request ends.
+        if (is_one_of(name, {"host", "content-length", "transfer-encoding", "connection", "upgrade",
+                             "te", "trailer", "expect", "keep-alive", "proxy-authorization",
+                             "proxy-connection"}))
+            return Error(Fault::denied, "the header " + name + " is the host's to set");
+        asked.out.headers.emplace_back(std::move(name), std::move(value));
+    }
+    return ok();
+}
+
+Result<Asked> read_request(std::string_view text, std::string_view body, Manifest const& manifest) {
+    if (text.size() > limits::egress_request_bytes) return bad("the request is too large");
+    if (body.size() > limits::egress_body_bytes) return bad("the body is too large");
+    TRY(request, parse_json(text));
+    Asked asked;
+    asked.out.method = text_at(request, "method", "GET");
+    if (asked.out.method.empty() || asked.out.method.size() > 16 ||
+        asked.out.method.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string::npos ||
+        asked.out.method == "CONNECT" || asked.out.method == "TRACE")
+        return bad("the method is none");
+    TRY(url, parse_url(text_at(request, "url")));
+    asked.url = std::move(url);
+    asked.out.origin = asked.url.origin();
+    asked.out.path_and_query = asked.url.path_and_query;
+    asked.out.body = body;
+    MUST(read_headers(request, asked));
+    auto timeout = int_at(request, "timeout_ms", 60'000);
+    auto longest = std::chrono::milliseconds(limits::egress_time).count();
+    asked.timeout = std::chrono::milliseconds(std::clamp<std::int64_t>(timeout, 1, longest));
+    asked.bytes_most = static_cast<std::size_t>(std::clamp<std::int64_t>(
+        int_at(request, "max_bytes", limits::egress_body_bytes), 0, limits::egress_body_bytes));
+    auto framing = text_at(request, "framing", "none");
+    asked.sse = framing == "sse";
+    if (!asked.sse && framing != "none") return bad("framing is neither none nor sse");
+    TRY(placements, read_placements(member(request, "inject"), manifest));
+    asked.placements = std::move(placements);
+    return asked;
+}
+
+class HttpOperation final : public Operation {
+public:
+    using Operation::Operation;
+    ~HttpOperation() override { stop(); }
+
+    void begin(std::string_view request, std::string_view body) {
+        auto asked = read_request(request, body, desk_.spec().file->manifest());
+        if (!asked) return fail(PARLEY_HTTP_FAILED, asked.error());
+        asked_ = std::move(*asked);
+        // Whatever the plugin may have got hold of, it does not leave by itself.
+        bool found = holds_secret(asked_.out.origin + asked_.out.path_and_query) ||
+                     holds_secret(asked_.out.body);
+        for (auto const& [name, value] : asked_.out.headers)
+            found = found || holds_secret(name) || holds_secret(value);
+        for (auto const& placement : asked_.placements)
+            found = found || holds_secret(placement.prefix) || holds_secret(placement.suffix);
+        if (found)
+            return fail(PARLEY_HTTP_FAILED,
+                        Error(Fault::secret, "a secret stands in the request itself"));
+        send(true);
+    }
+
+    void drained() override {
+        if (paused_ && fetch_) desk_.deps().http->pause(fetch_, paused_ = false);
+    }
+
+private:
+    // `first`, or the hop of a redirect. Every hop is held against the rules.
+    void send(bool with_secrets) {
+        auto rule = admit_http(desk_.spec(), asked_.url, asked_.out.method);
+        if (!rule) return fail(PARLEY_HTTP_FAILED, rule.error());
+        rule_ = std::move(*rule);
+        desk_.when_may_leave(call_, [weak = weak_from_this(), with_secrets] {
+            if (auto self = weak.lock()) static_cast<HttpOperation&>(*self).leave(with_secrets);
+        });
+    }
+
+    void leave(bool with_secrets) {
+        auto keep_alive = shared_from_this();
+        auto out = asked_.out;
+        if (with_secrets)
+            if (auto placed = place_all(out); !placed) return fail(PARLEY_HTTP_FAILED, placed.error());
+        FetchRequest request;
+        request.method = out.method;
+        request.url = out.origin + out.path_and_query;
+        request.headers = std::move(out.headers);
+        request.body = std::move(out.body);
+        request.timeout = asked_.timeout;
+        request.response_bytes_most = asked_.bytes_most;
+        std::weak_ptr<Operation> weak = weak_from_this();
+        auto with_self = [weak](auto member, auto&&... arguments) {
+            if (auto self = weak.lock())
+                (static_cast<HttpOperation&>(*self).*member)(
+                    std::forward<decltype(arguments)>(arguments)...);
+        };
+        FetchSink sink;
+        sink.on_head = [with_self](FetchHead head) {
+            with_self(&HttpOperation::on_head, std::move(head));
+        };
+        sink.on_data = [with_self](std::string_view bytes) {
+            with_self(&HttpOperation::on_data, bytes);
+        };
+        sink.on_done = [with_self](Result<> outcome, bool sent) {
+            with_self(&HttpOperation::on_done, std::move(outcome), sent);
+        };
+        auto check = [weak, rule = rule_, host = asked_.url.host](std::string_view address,
+                                                                  std::uint16_t port) {
+            auto self = weak.lock();
+            return self && may_connect(static_cast<HttpOperation&>(*self).desk_.spec(), rule, host,
+                                       address, port);
+        };
+        if (!desk_.deps().http)
+            return fail(PARLEY_HTTP_FAILED, Error(Fault::unavailable, "there is no HTTP here"));
+        fetch_ = desk_.deps().http->start(std::move(request), std::move(check), std::move(sink));
+    }
+
+    Result<> place_all(Outgoing& out) {
+        auto const& spec = desk_.spec();
+        auto const& deps = desk_.deps();
+        for (auto const& placement : asked_.placements) {
+            auto const& field = *spec.file->manifest().secret(placement.field);
+            if (!may_receive(field, rule_, asked_.url.host))
+                return Error(Fault::denied, "the secret " + field.name + " is not meant for " +
+                                                asked_.url.host);
+            auto name = spec.secrets.find(field.name);
+            if (name == spec.secrets.end() || !deps.secret)
+                return Error(Fault::denied, "the secret " + field.name + " is not bound");
+            TRY(secret, deps.secret(name->second));
+            MUST(place_secret(out, placement, secret.reveal()));
+            if (deps.secret_used) deps.secret_used(name->second, spec.name, asked_.url.host);
+        }
+        return ok();
+    }
+
+    // A redirect of a host that the operator wrote into the config is handed on as it is.
+    bool is_redirect(FetchHead const& head) const {
+        if (!rule_.from_config.empty()) return false;
+        return head.status == 301 || head.status == 302 || head.status == 303 ||
+               head.status == 307 || head.status == 308;
+    }
+
+    void follow(std::string_view location, int status) {
+        if (++hops_ > limits::redirects)
+            return fail(PARLEY_HTTP_FAILED, Error(Fault::peer_failed, "too many redirects"), false, true);
+        if (holds_secret(location))
+            return fail(PARLEY_HTTP_FAILED,
+                        Error(Fault::secret, "the redirect holds a secret"), false, true);
+        auto target = redirect_target(asked_.url, location);
+        if (!target) return fail(PARLEY_HTTP_FAILED, target.error(), false, true);
+        bool same_origin = target->origin() == asked_.url.origin();
+        if (!same_origin) {
+            asked_.placements.clear();
+            std::erase_if(asked_.out.headers, [](auto const& header) {
+                return is_one_of(header.first, {"authorization", "cookie", "x-api-key"});
+            });
+        } else {
+            // The new address is the server's: the slots of the old one mean nothing in it.
+            std::erase_if(asked_.placements, [](auto const& placement) {
+                return placement.kind == Placement::Kind::query ||
+                       placement.kind == Placement::Kind::path;
+            });
+        }
+        bool drops_body = status == 303 || (status <= 302 && asked_.out.method == "POST");
+        if (drops_body && asked_.out.method != "HEAD") {
+            asked_.out.method = "GET";
+            asked_.out.body.clear();
+            std::erase_if(asked_.placements, [](auto const& placement) {
+                return placement.kind == Placement::Kind::body;
+            });
+            std::erase_if(asked_.out.headers, [](auto const& header) {
+                return is_one_of(header.first, {"content-type", "content-encoding"});
+            });
+        }
+        asked_.url = std::move(*target);
+        asked_.out.origin = asked_.url.origin();
+        asked_.out.path_and_query = asked_.url.path_and_query;
+        send(true);
+    }
+
+    void on_head(FetchHead head) {
+        auto keep_alive = shared_from_this();
+        if (is_redirect(head)) {
+            auto location = std::find_if(head.headers.begin(), head.headers.end(), [](auto const& h) {
+                return same_name(h.first, "location");
+            });
+            if (location != head.headers.end()) {
+                stop();
+                return follow(location->second, head.status);
+            }
+        }
+        std::string_view type;
+        JsonWriter out;
+        out.begin('{').pair("status", head.status).key("headers").begin('[');
+        for (auto const& [name, value] : head.headers) {
+            if (holds_secret(value))
+                return cut_off(Error(Fault::secret, "a header of the answer holds a secret"));
+            if (same_name(name, "content-type")) type = value;
+            out.begin('[').string(is_utf8(name) ? name : visible(name));
+            out.string(is_utf8(value) ? value : visible(value)).end(']');
+        }
+        out.end(']').end('}');
+        // An error's body is no event stream, whatever was asked for.
+        events_ = asked_.sse && head.status >= 200 && head.status < 300 &&
+                  (type.empty() || type.find("event-stream") != type.npos);
+        desk_.tell(id_, PARLEY_HTTP_HEAD, out.text(), false);
+    }
+
+    void on_data(std::string_view bytes) {
+        auto keep_alive = shared_from_this();
+        if (stream_holds_secret(bytes))
+            return cut_off(Error(Fault::secret, "the answer holds a secret"));
+        if (!events_) {
+            desk_.tell(id_, PARLEY_HTTP_DATA, bytes, false);
+        } else {
+            auto fed = parser_.feed(bytes, [this](EventParser::Event event) {
+                JsonWriter out;
+                auto shown = [](std::string const& text) { return is_utf8(text) ? text : visible(text); };
+                out.begin('{').pair("event", shown(event.event)).pair("data", shown(event.data));
+                out.pair("id", shown(event.id)).end('}');
+                desk_.tell(id_, PARLEY_HTTP_EVENT, out.text(), false);
+            });
+            if (!fed) return cut_off(fed.error());
+        }
+        if (!paused_ && fetch_ && desk_.is_crowded()) desk_.deps().http->pause(fetch_, paused_ = true);
+    }
+
+    void on_done(Result<> outcome, bool sent) {
+        auto keep_alive = shared_from_this();
+        fetch_.reset();
+        if (outcome) return desk_.tell(id_, PARLEY_HTTP_DONE, {}, true);
+        auto fault = outcome.error().fault;
+        bool retryable = fault == Fault::timed_out || fault == Fault::peer_failed ||
+                         fault == Fault::unavailable;
+        fail(PARLEY_HTTP_FAILED, outcome.error(), retryable, sent);
+    }
+
+    void cut_off(Error const& error) {
+        stop();
+        fail(PARLEY_HTTP_FAILED, error, false, true);
+    }
+
+    void stop() {
+        if (fetch_) desk_.deps().http->stop(std::exchange(fetch_, nullptr));
+        paused_ = false;
+    }
+
+    Asked asked_;
+    EgressRule rule_;
+    HttpClient::Handle fetch_;
+    EventParser parser_;
+    int hops_ = 0;
+    bool events_ = false, paused_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<Operation> start_http(Desk& desk, std::uint64_t call, std::uint64_t id,
+                                      std::string_view request, std::string_view body) {
+    auto operation = std::make_shared<HttpOperation>(desk, call, id, PARLEY_S_HTTP);
+    // Later, so that the desk knows the operation when it answers.
+    desk.deps().loop->post([weak = std::weak_ptr(operation), request = std::string(request),
+                            body = std::string(body)] {
+        if (auto self = weak.lock()) self->begin(request, body);
+    });
+    return operation;
+}
+
+}  // namespace parley

@@ -1,0 +1,21 @@
+#pragma once
+
+// The five skills, as functions from arguments to the text that the model will see. What cannot be
+// done is a Problem, with a text that helps to do better.
+#include "parley/json.hpp"
+#include "tree.hpp"
+
+#include <string>
+
+namespace files {
+
+std::string read_file(Tree const& tree, parley::Json const& arguments);
+std::string list_files(Tree const& tree, parley::Json const& arguments);
+std::string search_files(Tree const& tree, parley::Json const& arguments);
+
+// `expect` is what the approval was bound to: for the path as it stands in the arguments, the hex
+// BLAKE2b-256 of the content, or "absent". A file that has changed since is not touched.
+std::string write_file(Tree const& tree, parley::Json const& arguments, parley::Json const& expect);
+std::string edit_file(Tree const& tree, parley::Json const& arguments, parley::Json const& expect);
+
+}  // namespace files

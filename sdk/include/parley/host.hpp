@@ -1,0 +1,333 @@
+#pragma once
+
+// What the host lends a plugin: HTTP, streams, timers, a store, a line for the operator. All of it
+// is asynchronous; callbacks come on the strand.
+#include "parley/call.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace parley {
+inline namespace sdk_1 {
+
+// Puts a secret, named as in the manifest, into a slot of a request; the plugin never sees it.
+// Slots: header:NAME, query:NAME, path:TEXT, body:/json/pointer, and stream:TEXT for streams.
+struct Inject {
+    std::string slot = {}, secret = {};
+    std::string prefix = {}, suffix = {};
+    std::string encode = "none";  // or percent, base64
+};
+
+struct HttpRequest {
+    std::string method = "GET";
+    std::string url = {};
+    std::vector<std::pair<std::string, std::string>> headers = {};
+    std::chrono::milliseconds timeout{0};  // 0: the host's own
+    bool events = false;                   // read the body as server-sent events
+    std::uint64_t max_bytes = 0;           // 0: the host's own
+    std::vector<Inject> inject = {};
+};
+
+struct HttpHead {
+    int status = 0;
+    Json headers;  // [["name","value"],…]
+
+    // The first of that name, compared without case; empty when there is none.
+    std::string_view header(std::string_view name) const {
+        auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+        auto same = [&](char a, char b) { return lower(a) == lower(b); };
+        for (Json const pair : headers) {
+            if (pair.size() != 2) continue;
+            auto const field = (*pair.begin()).text();
+            if (!std::equal(field.begin(), field.end(), name.begin(), name.end(), same)) continue;
+            return (*++pair.begin()).text();
+        }
+        return {};
+    }
+};
+
+struct ServerEvent {
+    std::string_view event = {}, data = {}, id = {};
+};
+
+struct HttpCallbacks {
+    std::function<void(HttpHead const& head)> on_head = {};
+    std::function<void(std::string_view bytes)> on_data = {};
+    std::function<void(ServerEvent const& event)> on_event = {};
+    // Exactly one of these two comes last, unless the operation is stopped. on_failed may come
+    // before http() returns, when the host does not even begin.
+    std::function<void()> on_done = {};
+    std::function<void(Failure const& failure)> on_failed = {};
+};
+
+struct StreamCallbacks {
+    std::function<void(std::string_view peer)> on_open = {};
+    std::function<void(std::string_view bytes)> on_data = {};
+    // Comes last, unless the stream is stopped. Nothing when the peer closed in order. May come
+    // before stream() returns, when the host does not even begin.
+    std::function<void(std::optional<Failure> const& failure)> on_closed = {};
+};
+
+struct KvAnswer {
+    std::optional<std::string> value;  // get: nothing when there is no such key
+    std::optional<Failure> failure = {};
+};
+
+// A handle on something under way. It may outlive it: then its functions do nothing.
+class Operation {
+public:
+    Operation() = default;
+    parley_id id() const { return id_; }
+    bool is_open() const { return runtime_ && runtime_->listens(service_, id_); }
+    // No callback comes any more.
+    void stop() {
+        if (runtime_) runtime_->stop(service_, id_);
+    }
+
+protected:
+    friend class Host;
+    Operation(detail::Runtime* runtime, detail::Service service, parley_id id)
+        : runtime_(runtime), service_(service), id_(id) {}
+    detail::Runtime* runtime_ = nullptr;
+    detail::Service service_ = detail::Service::timer;
+    parley_id id_ = 0;
+};
+
+class Stream : public Operation {
+public:
+    Stream() = default;
+    // Queues a copy. Emit::pause: taken, but let what is queued leave first.
+    Emit write(std::string_view bytes, std::vector<Inject> const& inject = {});
+
+private:
+    friend class Host;
+    using Operation::Operation;
+    parley_host_stream_v1 const* service_table_ = nullptr;
+};
+
+namespace detail {
+inline void write_inject(JsonWriter& out, std::vector<Inject> const& inject) {
+    out.begin('[');
+    for (auto const& one : inject) {
+        out.begin('{').pair("slot", one.slot).pair("secret", one.secret);
+        if (!one.prefix.empty()) out.pair("prefix", one.prefix);
+        if (!one.suffix.empty()) out.pair("suffix", one.suffix);
+        if (one.encode != "none") out.pair("encode", one.encode);
+        out.end('}');
+    }
+    out.end(']');
+}
+
+inline std::string json_from(HttpRequest const& request) {
+    JsonWriter out;
+    out.begin('{').pair("method", request.method).pair("url", request.url);
+    out.key("headers").begin('[');
+    for (auto const& [name, value] : request.headers) {
+        out.begin('[').value(name).value(value).end(']');
+    }
+    out.end(']');
+    if (request.timeout.count() > 0) out.pair("timeout_ms", request.timeout.count());
+    if (request.events) out.pair("framing", "sse");
+    if (request.max_bytes > 0) out.pair("max_bytes", request.max_bytes);
+    if (!request.inject.empty()) write_inject(out.key("inject"), request.inject);
+    return out.end('}').take();
+}
+
+inline Failure failure_from(std::string_view json) {
+    Json const detail = Json::parse(json);
+    Failure out;
+    out.code = detail["code"].text("peer");
+    out.message = detail["message"].text("no reason given");
+    out.retryable = detail["retryable"].boolean();
+    out.retry_after_ms = detail["retry_after_ms"].integer();
+    if (detail["sent"].is_boolean()) out.sent = detail["sent"].boolean();
+    return out;
+}
+
+inline Failure not_started(parley_status status, char const* what) {
+    static constexpr char const* codes[] = {"internal", "invalid", "unsupported", "cancelled",
+                                            "timeout", "denied", "cut_off", "limit", "peer"};
+    auto const index = static_cast<std::size_t>(-(status + 1));
+    Failure out;
+    out.code = index < std::size(codes) ? codes[index] : "internal";
+    out.message = std::string("the host did not start the ") + what;
+    out.sent = false;
+    return out;
+}
+}  // namespace detail
+
+// What the host lends. A service that the manifest does not name answers as unsupported.
+class Host {
+public:
+    explicit Host(detail::Runtime& runtime) : runtime_(runtime) {}
+    Host(Host const&) = delete;
+
+    // A line for the operator. Never put a message's text or a secret into it.
+    void log(std::int32_t level, std::string_view text) {
+        runtime_.host()->log(runtime_.host(), level, text.data(), text.size());
+    }
+
+    bool offers(char const* id) const { return table<void>(id) != nullptr; }
+
+    Operation http(Call const& call, HttpRequest const& request, std::string_view body,
+                   HttpCallbacks callbacks);
+    Stream stream(Call const& call, std::string const& host, std::uint16_t port, bool tls,
+                  StreamCallbacks callbacks);
+    // Runs `then` once, after `wait`. Cannot fail quietly: the call fails if there is no timer.
+    Operation timer(Call const& call, std::chrono::milliseconds wait, std::function<void()> then);
+
+    // A small durable store of the instance: keys up to 256 bytes, values up to 64 KiB.
+    using KvThen = std::function<void(KvAnswer const& answer)>;
+    void kv_get(Call const& call, std::string_view key, KvThen then);
+    void kv_put(Call const& call, std::string_view key, std::string_view value, KvThen then);
+    void kv_remove(Call const& call, std::string_view key, KvThen then);
+
+private:
+    template <class Table>
+    Table const* table(char const* id) const {
+        return static_cast<Table const*>(runtime_.host()->get_interface(runtime_.host(), id));
+    }
+    template <class Start>
+    void kv(Call const& call, KvThen then, Start start);
+
+    detail::Runtime& runtime_;
+};
+
+inline Operation Host::http(Call const& call, HttpRequest const& request, std::string_view body,
+                            HttpCallbacks callbacks) {
+    auto const* http = table<parley_host_http_v1>(PARLEY_HOST_HTTP);
+    std::string const text = detail::json_from(request);
+    parley_id id = 0;
+    parley_status const status =
+        http ? http->start(runtime_.host(), call.id(), text.data(), text.size(), body.data(),
+                           body.size(), &id)
+             : PARLEY_E_UNSUPPORTED;
+    if (status < 0) {
+        if (callbacks.on_failed) callbacks.on_failed(detail::not_started(status, "request"));
+        return {};
+    }
+    auto on_event = [callbacks = std::move(callbacks)](std::uint32_t kind, std::string_view bytes) {
+        if (kind == PARLEY_HTTP_HEAD && callbacks.on_head) {
+            Json const head = Json::parse(bytes);
+            callbacks.on_head({static_cast<int>(head["status"].integer()), head["headers"]});
+        } else if (kind == PARLEY_HTTP_DATA && callbacks.on_data) {
+            callbacks.on_data(bytes);
+        } else if (kind == PARLEY_HTTP_EVENT && callbacks.on_event) {
+            Json const event = Json::parse(bytes);
+            callbacks.on_event({event["event"].text("message"), event["data"].text(),
+                                event["id"].text()});
+        } else if (kind == PARLEY_HTTP_DONE && callbacks.on_done) {
+            callbacks.on_done();
+        } else if (kind == PARLEY_HTTP_FAILED && callbacks.on_failed) {
+            callbacks.on_failed(detail::failure_from(bytes));
+        }
+    };
+    auto stop = [http, host = runtime_.host(), id] { http->stop(host, id); };
+    runtime_.listen(detail::Service::http, id, {call.id(), std::move(on_event), std::move(stop)});
+    return {&runtime_, detail::Service::http, id};
+}
+
+inline Stream Host::stream(Call const& call, std::string const& host, std::uint16_t port, bool tls,
+                           StreamCallbacks callbacks) {
+    auto const* streams = table<parley_host_stream_v1>(PARLEY_HOST_STREAM);
+    std::string const text = json_of("host", host, "port", port, "tls", tls);
+    parley_id id = 0;
+    parley_status const status =
+        streams ? streams->open(runtime_.host(), call.id(), text.data(), text.size(), &id)
+                : PARLEY_E_UNSUPPORTED;
+    if (status < 0) {
+        if (callbacks.on_closed) callbacks.on_closed(detail::not_started(status, "stream"));
+        return {};
+    }
+    auto on_event = [callbacks = std::move(callbacks)](std::uint32_t kind, std::string_view bytes) {
+        if (kind == PARLEY_STREAM_OPENED && callbacks.on_open) {
+            Json const opened = Json::parse(bytes);
+            callbacks.on_open(opened["peer"].text());
+        } else if (kind == PARLEY_STREAM_DATA && callbacks.on_data) {
+            callbacks.on_data(bytes);
+        } else if (kind == PARLEY_STREAM_CLOSED && callbacks.on_closed) {
+            bool const failed = Json::parse(bytes)["code"].exists();
+            std::optional<Failure> why;
+            if (failed) why = detail::failure_from(bytes);
+            callbacks.on_closed(why);
+        }
+    };
+    auto stop = [streams, lender = runtime_.host(), id] { streams->close(lender, id); };
+    runtime_.listen(detail::Service::stream, id, {call.id(), std::move(on_event), std::move(stop)});
+    Stream out(&runtime_, detail::Service::stream, id);
+    out.service_table_ = streams;
+    return out;
+}
+
+inline Emit Stream::write(std::string_view bytes, std::vector<Inject> const& inject) {
+    if (!is_open()) return Emit::refused;
+    JsonWriter out;
+    if (!inject.empty()) detail::write_inject(out, inject);
+    std::string const& places = out.text();
+    auto const answer =
+        service_table_->write(runtime_->host(), id_, bytes.data(), bytes.size(),
+                              places.empty() ? nullptr : places.data(), places.size());
+    if (answer == PARLEY_OK) return Emit::taken;
+    return answer == PARLEY_PAUSE ? Emit::pause : Emit::refused;
+}
+
+inline Operation Host::timer(Call const& call, std::chrono::milliseconds wait,
+                             std::function<void()> then) {
+    auto const* timers = table<parley_host_timer_v1>(PARLEY_HOST_TIMER);
+    auto const after = std::clamp<std::int64_t>(wait.count(), 0, UINT32_MAX);
+    parley_id id = 0;
+    parley_status const status =
+        timers ? timers->start(runtime_.host(), call.id(), static_cast<std::uint32_t>(after), &id)
+               : PARLEY_E_UNSUPPORTED;
+    if (status < 0) {
+        runtime_.fail(call.id(), detail::not_started(status, "timer"));
+        return {};
+    }
+    auto on_event = [then = std::move(then)](std::uint32_t, std::string_view) { then(); };
+    auto stop = [timers, host = runtime_.host(), id] { timers->stop(host, id); };
+    runtime_.listen(detail::Service::timer, id, {call.id(), std::move(on_event), std::move(stop)});
+    return {&runtime_, detail::Service::timer, id};
+}
+
+template <class Start>
+void Host::kv(Call const& call, KvThen then, Start start) {
+    auto const* store = table<parley_host_kv_v1>(PARLEY_HOST_KV);
+    parley_id id = 0;
+    parley_status const status = store ? start(*store, id) : PARLEY_E_UNSUPPORTED;
+    if (status < 0) return then({std::nullopt, detail::not_started(status, "store operation")});
+    auto on_event = [then = std::move(then)](std::uint32_t kind, std::string_view bytes) {
+        KvAnswer answer;
+        if (kind == PARLEY_KV_DONE) answer.value = std::string(bytes);
+        if (kind == PARLEY_KV_FAILED) answer.failure = detail::failure_from(bytes);
+        then(answer);
+    };
+    runtime_.listen(detail::Service::kv, id, {call.id(), std::move(on_event), {}});
+}
+
+inline void Host::kv_get(Call const& call, std::string_view key, KvThen then) {
+    kv(call, std::move(then), [&](parley_host_kv_v1 const& store, parley_id& id) {
+        return store.get(runtime_.host(), call.id(), key.data(), key.size(), &id);
+    });
+}
+inline void Host::kv_put(Call const& call, std::string_view key, std::string_view value,
+                         KvThen then) {
+    kv(call, std::move(then), [&](parley_host_kv_v1 const& store, parley_id& id) {
+        return store.put(runtime_.host(), call.id(), key.data(), key.size(), value.data(),
+                         value.size(), &id);
+    });
+}
+inline void Host::kv_remove(Call const& call, std::string_view key, KvThen then) {
+    kv(call, std::move(then), [&](parley_host_kv_v1 const& store, parley_id& id) {
+        return store.remove(runtime_.host(), call.id(), key.data(), key.size(), &id);
+    });
+}
+
+}  // namespace sdk_1
+}  // namespace parley

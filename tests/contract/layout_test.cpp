@@ -1,0 +1,40 @@
+#include "layout.h"
+
+#include <catch2/catch.hpp>
+
+#include <type_traits>
+
+extern "C" int parley_layout_holds_in_c(void);
+
+// One spelling for each function that crosses the line: a changed parameter changes the type.
+static_assert(std::is_same_v<parley_start_fn, parley_status (*)(void*, parley_id, std::uint32_t,
+                                                                char const*, std::size_t)>);
+static_assert(std::is_same_v<parley_event_fn, void (*)(void*, parley_id, parley_id, std::uint32_t,
+                                                       char const*, std::size_t)>);
+static_assert(std::is_same_v<decltype(parley_host::complete),
+                             parley_status (*)(parley_host const*, parley_id, parley_status,
+                                               char const*, std::size_t)>);
+static_assert(std::is_same_v<decltype(parley_entry::create),
+                             parley_status (*)(parley_host const*, char const*, std::size_t,
+                                               void**)>);
+static_assert(std::is_same_v<decltype(parley_host_http_v1::start),
+                             parley_status (*)(parley_host const*, parley_id, char const*,
+                                               std::size_t, char const*, std::size_t, parley_id*)>);
+static_assert(std::is_same_v<decltype(parley_host_stream_v1::write),
+                             parley_status (*)(parley_host const*, parley_id, char const*,
+                                               std::size_t, char const*, std::size_t)>);
+
+TEST_CASE("the layout of ABI 1.0 is the golden one, in C11 and in C++20", "[layout]") {
+    REQUIRE(parley_layout_holds_in_c() == static_cast<int>(sizeof(parley_entry)));
+}
+
+TEST_CASE("a member beyond struct_size is not there", "[layout]") {
+    parley_host host{};
+    host.struct_size = offsetof(parley_host, log);
+    host.emit = [](parley_host const*, parley_id, char const*, std::size_t) {
+        return PARLEY_OK + 0;
+    };
+    host.log = [](parley_host const*, std::int32_t, char const*, std::size_t) {};
+    REQUIRE(PARLEY_HAS(&host, emit));
+    REQUIRE_FALSE(PARLEY_HAS(&host, log));
+}
