@@ -11,8 +11,11 @@
 namespace parley {
 
 struct Secret::Inside {
-    char* bytes;
-    std::size_t size;
+    char* const bytes;
+    std::size_t const size;
+
+    Inside(char* bytes, std::size_t size) : bytes(bytes), size(size) {}
+    Inside(Inside const&) = delete;
     ~Inside() { sodium_free(bytes); }
 };
 
@@ -21,7 +24,7 @@ Result<Secret> Secret::from(std::string_view bytes) {
     auto* memory = static_cast<char*>(sodium_malloc(bytes.size() ? bytes.size() : 1));
     if (!memory) return Error(Fault::unavailable, "no guarded memory for a secret");
     if (!bytes.empty()) std::memcpy(memory, bytes.data(), bytes.size());
-    auto inside = std::make_unique<Inside>(Inside{memory, bytes.size()});
+    auto inside = std::make_unique<Inside>(memory, bytes.size());
     // sodium_malloc hands out memory even when it could not lock it; ask again, and look.
     if (sodium_mlock(memory, bytes.size() ? bytes.size() : 1) != 0)
         return Error(Fault::unavailable,

@@ -64,6 +64,7 @@ private:
     std::function<int()> chosen_;
     std::string home_, listen_ = "127.0.0.1:7420", id_, call_, verdict_, reason_, digest_, note_, at_, file_, against_, from_, to_, agent_filter_, state_;
     ChatOptions chat_;
+    CLI::Option* message_ = nullptr;
     bool yes_ = false, follow_ = false;
     long count_ = 20;
 };
@@ -73,11 +74,13 @@ void Verbs::build() {
     verb(&app_, "init", "Make a home that works at once.", [this] { return verb_init(context_, listen_); })
         ->add_option("--listen", listen_, "Address and port of the API");
     verb(&app_, "run", "Run the host in the foreground.", [this, &programs] { return programs.run_host(context_.home); });
-    auto* chat = verb(&app_, "chat", "Talk to an agent.", [this] { return verb_chat(context_, chat_); });
+    auto* chat = verb(&app_, "chat", "Talk to an agent.", [this] {
+        chat_.has_text = message_->count() > 0;
+        return verb_chat(context_, chat_);
+    });
     chat->add_option("agent", chat_.agent, "The agent")->default_val("assistant");
-    auto* text = chat->add_option("-m,--message", chat_.text, "Say this, print the reply, and end");
+    message_ = chat->add_option("-m,--message", chat_.text, "Say this, print the reply, and end");
     chat->add_option("--session", chat_.session, "Go on in this session");
-    chat->final_callback([this, text] { chat_.has_text = text->count() > 0; });
     verb(&app_, "status", "What runs, what does not, and why.", [this] { return verb_status(context_); });
     verb(&app_, "doctor", "Find what is wrong with a home, and how to mend it.", [this] { return verb_doctor(context_); });
     verb(&app_, "version", "Print the version.", [this] {

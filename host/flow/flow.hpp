@@ -159,6 +159,7 @@ private:
         std::string text, digest;
     };
     Base const& base_for(AgentConfig const& agent);
+    std::string base_text(std::string const& digest) const;
     Provider* provider_for(std::string const& model);
 
     // act.cpp

@@ -212,4 +212,11 @@ Flow::Base const& Flow::base_for(AgentConfig const& agent) {
     return base;
 }
 
+// One that is in use may not be durable yet.
+std::string Flow::base_text(std::string const& digest) const {
+    for (auto const& [agent, base] : bases_)
+        if (base.digest == digest) return base.text;
+    return deps_.ledger->body(digest).value_or("");
+}
+
 }  // namespace parley

@@ -135,7 +135,7 @@ void Flow::ask_model(Change& change, Session& session, Turn& turn) {
     attempt.number = earlier.number + 1;
     attempt.tries = earlier.tries;
 
-    auto base = deps_.ledger->body(session.base).value_or("");
+    auto base = base_text(session.base);
     auto first = session.first_item, last = session.next_item;
     std::string closing;
     auto most_bytes = (model->context_tokens - model->max_output_tokens) * bytes_per_token;
@@ -459,18 +459,22 @@ void Flow::retry_budget_stops() {
         bool stands = found && found->state == SessionState::stopped && found->reason == "budget";
         auto const* model = stands ? model_of(*config_, *found) : nullptr;
         if (stands && (!model || !agent_of(*found))) continue;
-        auto change = begin_change();
         if (!stands) {
+            auto change = begin_change();
             change.batch.erase(Table::session_index, prefix + id);
             commit(std::move(change));
             continue;
         }
-        // Asked in a batch of its own that is thrown away when the answer is still no.
-        auto trial = deps_.ledger->begin();
+        // Asked in a batch of its own that is dropped: the real one comes with the model call.
         auto bytes = deps_.sessions->fragments(found->id, found->first_item, found->next_item).size() +
-                     deps_.ledger->body(found->base).value_or("").size() + 256;
+                     base_text(found->base).size() + 256;
         auto ask = ask_of(*found, model, static_cast<std::int64_t>(bytes));
-        if (std::holds_alternative<Refusal>(deps_.budgets->reserve(trial, *config_, ask))) continue;
+        auto fits = [&] {
+            auto trial = deps_.ledger->begin();
+            return !std::holds_alternative<Refusal>(deps_.budgets->reserve(trial, *config_, ask));
+        };
+        if (!fits()) continue;
+        auto change = begin_change();
         auto session = *found;
         auto turn = Turn::from_json(session.turn);
         if (!turn) continue;

@@ -92,6 +92,8 @@ struct Ledger::Inside {
     std::int64_t last_time_us = 0;
     std::uint64_t last_number = 0;
     std::map<std::string, Pending, std::less<>> overlay;
+    // What the rows of the open batch cover, to put back when it is dropped.
+    std::map<std::string, std::optional<Pending>> open;
     std::unordered_set<std::string> known_bodies;
     std::function<void(std::shared_ptr<Record const>)> on_durable;
     std::function<void(Error)> on_failure;
@@ -310,11 +312,37 @@ Ledger::~Ledger() {
     inside_->db->Close();
 }
 
-Batch Ledger::begin() const { return Batch(inside_->head + 1); }
+Batch Ledger::begin() const { return Batch(*this, inside_->head + 1); }
+
+// A row of an open batch stands in the overlay under no number, above what it covers.
+void Batch::add(std::string key, std::shared_ptr<std::string const> value) {
+    auto& in = *ledger_->inside_;
+    auto found = in.overlay.find(key);
+    in.open.try_emplace(key, found == in.overlay.end() ? std::nullopt : std::optional(found->second));
+    in.overlay[key] = {value, 0};
+    rows_.push_back({std::move(key), std::move(value)});
+}
+
+Batch::Batch(Batch&& other) noexcept
+    : ledger_(std::exchange(other.ledger_, nullptr)), next_(other.next_),
+      records_(std::move(other.records_)), rows_(std::move(other.rows_)) {}
+
+Batch::~Batch() {
+    if (!ledger_) return;
+    auto& in = *ledger_->inside_;
+    for (auto const& row : rows_) {
+        auto covered = in.open.find(row.key);
+        if (covered == in.open.end()) continue;
+        if (covered->second) in.overlay[row.key] = *covered->second;
+        else in.overlay.erase(row.key);
+        in.open.erase(covered);
+    }
+}
 
 void Ledger::commit(Batch batch, std::function<void()> durable) {
     auto& in = *inside_;
     assert(batch.records_.empty() || batch.records_.front()->seq == in.head + 1);
+    batch.ledger_ = nullptr;
     Inside::Queued queued;
     queued.number = ++in.last_number;
     queued.durable = std::move(durable);
@@ -328,6 +356,7 @@ void Ledger::commit(Batch batch, std::function<void()> durable) {
         in.last_time_us = time_us;
     }
     for (auto const& row : batch.rows_) {
+        in.open.erase(row.key);
         in.overlay[row.key] = {row.value, queued.number};
         queued.bytes += row.key.size() + (row.value ? row.value->size() : 0);
     }
@@ -428,8 +457,8 @@ std::string Ledger::store_body(Batch& batch, std::string_view bytes) {
     if (known.contains(name)) return name;
     if (known.size() > 4096) known.clear();
     if (!body(name))
-        batch.rows_.push_back({body_table + std::string(reinterpret_cast<char const*>(digest.data()), digest.size()),
-                               std::make_shared<std::string const>(bytes)});
+        batch.add(body_table + std::string(reinterpret_cast<char const*>(digest.data()), digest.size()),
+                  std::make_shared<std::string const>(bytes));
     known.insert(name);
     return name;
 }

@@ -52,9 +52,13 @@ enum class Table : unsigned char {
 class Ledger;
 
 // Records and rows that become durable together. Build and commit it within one event: the seqs
-// that it hands out hold only if no other batch is committed in between (asserted).
+// that it hands out hold only if no other batch is committed in between (asserted). What it holds
+// is seen by every read at once; a batch that is dropped takes it back.
 class Batch {
 public:
+    Batch(Batch&&) noexcept;
+    Batch& operator=(Batch&&) = delete;
+    ~Batch();
     Seq record(Draft draft);
     void put(Table table, std::string_view key, std::string value);
     void erase(Table table, std::string_view key);
@@ -62,11 +66,13 @@ public:
 
 private:
     friend class Ledger;
-    explicit Batch(Seq first) : next_(first) {}
+    Batch(Ledger const& ledger, Seq first) : ledger_(&ledger), next_(first) {}
+    void add(std::string key, std::shared_ptr<std::string const> value);
     struct Row {
         std::string key;                           // table byte, then the key
         std::shared_ptr<std::string const> value;  // null: erased
     };
+    Ledger const* ledger_;  // null once committed
     Seq next_;
     std::vector<std::shared_ptr<Record>> records_;
     std::vector<Row> rows_;
@@ -136,6 +142,7 @@ public:
     std::vector<Checkpoint> checkpoints(std::size_t most) const;
 
 private:
+    friend class Batch;
     struct Inside;
     explicit Ledger(std::unique_ptr<Inside> inside);
     std::unique_ptr<Inside> inside_;

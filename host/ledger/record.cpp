@@ -128,11 +128,9 @@ Seq Batch::record(Draft draft) {
 }
 
 void Batch::put(Table table, std::string_view key, std::string value) {
-    rows_.push_back({row_key(table, key), std::make_shared<std::string const>(std::move(value))});
+    add(row_key(table, key), std::make_shared<std::string const>(std::move(value)));
 }
 
-void Batch::erase(Table table, std::string_view key) {
-    rows_.push_back({row_key(table, key), nullptr});
-}
+void Batch::erase(Table table, std::string_view key) { add(row_key(table, key), nullptr); }
 
 }  // namespace parley

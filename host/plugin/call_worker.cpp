@@ -22,7 +22,9 @@ void CallSlots::release() {
     next();
 }
 
-std::shared_ptr<CallSlots> make_call_slots() { return std::make_shared<CallSlots>(); }
+std::shared_ptr<CallSlots> make_call_slots() {
+    return std::make_shared<CallSlots>();
+}
 
 namespace {
 
@@ -45,7 +47,8 @@ public:
     std::uint64_t start(Verb verb, std::string request, CallOptions options,
                         CallSink sink) override {
         auto id = next_ += 2;
-        auto call = std::make_shared<Call>(Call{verb, std::move(request), options, std::move(sink)});
+        auto call =
+            std::make_shared<Call>(Call{verb, std::move(request), options, std::move(sink)});
         calls_.emplace(id, call);
         if (state_ == State::stopped) {
             end_unborn(id, Fault::unavailable, "the worker was stopped");
@@ -116,7 +119,8 @@ private:
             auto life = std::move(call->life);
             slots->release();
             if (!call->handed_over && call->sink.on_done)
-                call->sink.on_done(Error(call->cancelled ? Fault::cancelled : Fault::unavailable, why));
+                call->sink.on_done(
+                    Error(call->cancelled ? Fault::cancelled : Fault::unavailable, why));
             if (auto self = weak.lock()) self->calls_.erase(id);
         };
         call->life = Life::begin(deps_, spec_, true, std::move(told));

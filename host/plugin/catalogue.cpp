@@ -61,7 +61,8 @@ Result<> check_use(Manifest const& manifest, PluginConfig const& base, std::stri
                 return Error(Fault::bad_input, where + ": the plugin has no secret field " + name);
     TRY(whole, lay_over(base.config, config));
     auto resolved = resolve_config(manifest, whole);
-    if (!resolved) return Error(resolved.error().fault, where + ".config: " + resolved.error().what);
+    if (!resolved)
+        return Error(resolved.error().fault, where + ".config: " + resolved.error().what);
     auto egress = resolve_egress(manifest, *resolved, base.egress);
     if (!egress) return Error(egress.error().fault, where + ": " + egress.error().what);
     return ok();
@@ -89,14 +90,22 @@ Result<> check_uses(Manifest const& manifest, Config const& config, PluginConfig
 
 char const* name_of(PluginState state) {
     switch (state) {
-        case PluginState::found: return "found";
-        case PluginState::refused: return "refused";
-        case PluginState::disabled: return "disabled";
-        case PluginState::loading: return "loading";
-        case PluginState::healthy: return "healthy";
-        case PluginState::restarting: return "restarting";
-        case PluginState::quarantined: return "quarantined";
-        case PluginState::stopped: return "stopped";
+        case PluginState::found:
+            return "found";
+        case PluginState::refused:
+            return "refused";
+        case PluginState::disabled:
+            return "disabled";
+        case PluginState::loading:
+            return "loading";
+        case PluginState::healthy:
+            return "healthy";
+        case PluginState::restarting:
+            return "restarting";
+        case PluginState::quarantined:
+            return "quarantined";
+        case PluginState::stopped:
+            return "stopped";
     }
     return "refused";
 }
@@ -136,7 +145,8 @@ void Catalogue::scan(std::filesystem::path const& install_folder, Config const& 
                 entry.reason = "not enabled in parley.yaml";
             } else if (!first_party && !lock) {
                 refuse(entry, lock.error().what);
-            } else if (auto held = first_party ? "" : refusal_of(*lock, *entry.file); !held.empty()) {
+            } else if (auto held = first_party ? "" : refusal_of(*lock, *entry.file);
+                       !held.empty()) {
                 refuse(entry, held);
             } else if (auto fits = check_uses(manifest, config, wanted->second); !fits) {
                 refuse(entry, fits.error().what);

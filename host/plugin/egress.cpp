@@ -21,7 +21,9 @@ bool is_localhost(std::string_view host) {
     return host == "localhost" || host.ends_with(".localhost");
 }
 
-Error denied(std::string what) { return Error(Fault::denied, std::move(what)); }
+Error denied(std::string what) {
+    return Error(Fault::denied, std::move(what));
+}
 
 }  // namespace
 
@@ -77,7 +79,8 @@ bool may_connect(WorkerSpec const& spec, EgressRule const& rule, std::string_vie
 bool may_receive(SecretField const& field, EgressRule const& rule, std::string_view host) {
     return std::any_of(field.hosts.begin(), field.hosts.end(), [&](std::string const& bound) {
         if (bound.starts_with("from_config:"))
-            return !rule.from_config.empty() && std::string_view(bound).substr(12) == rule.from_config;
+            return !rule.from_config.empty() &&
+                   std::string_view(bound).substr(12) == rule.from_config;
         return bound == host;
     });
 }

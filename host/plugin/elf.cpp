@@ -24,18 +24,25 @@ constexpr std::size_t symbols_most = 1u << 20;
 
 // What every system that runs a worker has loaded already.
 constexpr std::array allowed_libraries = {
-    std::string_view("libc.so.6"),       std::string_view("libm.so.6"),
-    std::string_view("libstdc++.so.6"),  std::string_view("libgcc_s.so.1"),
-    std::string_view("libpthread.so.0"), std::string_view("libdl.so.2"),
-    std::string_view("librt.so.1"),      std::string_view("ld-linux-x86-64.so.2"),
+    std::string_view("libc.so.6"),
+    std::string_view("libm.so.6"),
+    std::string_view("libstdc++.so.6"),
+    std::string_view("libgcc_s.so.1"),
+    std::string_view("libpthread.so.0"),
+    std::string_view("libdl.so.2"),
+    std::string_view("librt.so.1"),
+    std::string_view("ld-linux-x86-64.so.2"),
     std::string_view("ld-linux-aarch64.so.1"),
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    std::string_view("libasan.so.8"),    std::string_view("libubsan.so.1"),
+    std::string_view("libasan.so.8"),
+    std::string_view("libubsan.so.1"),
     std::string_view("libtsan.so.2"),
 #endif
 };
 
-Error bad(std::string what) { return Error(Fault::bad_input, std::move(what)); }
+Error bad(std::string what) {
+    return Error(Fault::bad_input, std::move(what));
+}
 
 // Reads values out of a hostile file; every read is checked.
 class Image {
@@ -102,7 +109,9 @@ struct Library {
     }
 };
 
-std::uint64_t aligned(std::uint64_t size) { return (size + 3) & ~std::uint64_t{3}; }
+std::uint64_t aligned(std::uint64_t size) {
+    return (size + 3) & ~std::uint64_t{3};
+}
 
 // Looks through one note segment. Finds at most one; two would let readers disagree.
 Result<std::optional<std::string>> note_in(Image const& image, Elf64_Phdr const& segment) {
@@ -149,21 +158,42 @@ Result<Dynamic> read_dynamic(Library const& library) {
             return bad("its dynamic section lies outside the file");
         if (entry.d_tag == DT_NULL) break;
         switch (entry.d_tag) {
-            case DT_NEEDED: dynamic.needed.push_back(entry.d_un.d_val); break;
-            case DT_STRTAB: dynamic.strings = entry.d_un.d_ptr; break;
-            case DT_STRSZ: dynamic.strings_size = entry.d_un.d_val; break;
-            case DT_SYMTAB: dynamic.symbols = entry.d_un.d_ptr; break;
-            case DT_HASH: dynamic.hash = entry.d_un.d_ptr; break;
-            case DT_GNU_HASH: dynamic.gnu_hash = entry.d_un.d_ptr; break;
+            case DT_NEEDED:
+                dynamic.needed.push_back(entry.d_un.d_val);
+                break;
+            case DT_STRTAB:
+                dynamic.strings = entry.d_un.d_ptr;
+                break;
+            case DT_STRSZ:
+                dynamic.strings_size = entry.d_un.d_val;
+                break;
+            case DT_SYMTAB:
+                dynamic.symbols = entry.d_un.d_ptr;
+                break;
+            case DT_HASH:
+                dynamic.hash = entry.d_un.d_ptr;
+                break;
+            case DT_GNU_HASH:
+                dynamic.gnu_hash = entry.d_un.d_ptr;
+                break;
             case DT_RPATH:
-            case DT_RUNPATH: dynamic.has_path = true; break;
-            case DT_TEXTREL: dynamic.has_text_relocations = true; break;
-            case DT_FLAGS: dynamic.flags = entry.d_un.d_val; break;
+            case DT_RUNPATH:
+                dynamic.has_path = true;
+                break;
+            case DT_TEXTREL:
+                dynamic.has_text_relocations = true;
+                break;
+            case DT_FLAGS:
+                dynamic.flags = entry.d_un.d_val;
+                break;
             case DT_AUXILIARY:
             case DT_FILTER:
             case DT_AUDIT:
-            case DT_DEPAUDIT: dynamic.has_filter = true; break;
-            default: break;
+            case DT_DEPAUDIT:
+                dynamic.has_filter = true;
+                break;
+            default:
+                break;
         }
     }
     if (dynamic.flags & DF_TEXTREL) dynamic.has_text_relocations = true;

@@ -31,7 +31,8 @@ std::string_view take_value(std::string_view& rest) {
             take_string(rest);
             continue;
         }
-        if (depth == 0 && (c == ',' || c == '}' || c == ']' || blanks.find(c) != blanks.npos)) break;
+        if (depth == 0 && (c == ',' || c == '}' || c == ']' || blanks.find(c) != blanks.npos))
+            break;
         if (c == '{' || c == '[') ++depth;
         if (c == '}' || c == ']') --depth;
         rest.remove_prefix(1);

@@ -15,8 +15,12 @@ namespace {
 constexpr std::size_t placements_most = 16;
 constexpr std::size_t affix_most = 1024;
 
-Error bad(std::string what) { return Error(Fault::bad_input, std::move(what)); }
-Error denied(std::string what) { return Error(Fault::denied, std::move(what)); }
+Error bad(std::string what) {
+    return Error(Fault::bad_input, std::move(what));
+}
+Error denied(std::string what) {
+    return Error(Fault::denied, std::move(what));
+}
 
 bool same_name(std::string_view a, std::string_view b) {
     auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
@@ -48,9 +52,14 @@ std::string composed(Placement const& placement, std::string_view secret) {
     text.append(secret).append(placement.suffix);
     std::string out;
     switch (placement.encode) {
-        case Placement::Encode::none: return text;
-        case Placement::Encode::percent: out = percent(text); break;
-        case Placement::Encode::base64: out = base64(text); break;
+        case Placement::Encode::none:
+            return text;
+        case Placement::Encode::percent:
+            out = percent(text);
+            break;
+        case Placement::Encode::base64:
+            out = base64(text);
+            break;
     }
     wipe(text);
     return out;
@@ -81,7 +90,8 @@ Result<> place_header(Outgoing& request, std::string const& name, std::string va
     if (value.find_first_of(std::string_view("\r\n\0", 3)) != value.npos)
         return bad("the value for the header " + name + " holds a line break");
     // The slot owns the header: whatever the plugin put there goes.
-    std::erase_if(request.headers, [&](auto const& header) { return same_name(header.first, name); });
+    std::erase_if(request.headers,
+                  [&](auto const& header) { return same_name(header.first, name); });
     request.headers.emplace_back(name, std::move(value));
     return ok();
 }
@@ -136,8 +146,10 @@ Result<> place_body(Outgoing& request, std::string const& pointer, std::string c
         left.remove_prefix(raw.size());
         std::string key;
         for (std::size_t i = 0; i < raw.size(); ++i) {
-            if (raw[i] != '~') key += raw[i];
-            else if (i + 1 < raw.size()) key += raw[++i] == '0' ? '~' : '/';
+            if (raw[i] != '~')
+                key += raw[i];
+            else if (i + 1 < raw.size())
+                key += raw[++i] == '0' ? '~' : '/';
         }
         if (!at->is_object()) return bad("the body has no place " + visible(pointer));
         auto& fields = at->get_object();
@@ -153,7 +165,8 @@ Result<> place_body(Outgoing& request, std::string const& pointer, std::string c
 
 }  // namespace
 
-Result<std::vector<Placement>> read_placements(json::value const* inject, Manifest const& manifest) {
+Result<std::vector<Placement>> read_placements(json::value const* inject,
+                                               Manifest const& manifest) {
     std::vector<Placement> placements;
     if (!inject || inject->is_null()) return placements;
     if (!inject->is_array() || inject->get_array().size() > placements_most)
@@ -170,9 +183,12 @@ Result<std::vector<Placement>> read_placements(json::value const* inject, Manife
         if (placement.prefix.size() + placement.suffix.size() > affix_most)
             return bad("inject has a prefix or suffix that is too long");
         auto encode = text_at(entry, "encode", "none");
-        if (encode == "percent") placement.encode = Placement::Encode::percent;
-        else if (encode == "base64") placement.encode = Placement::Encode::base64;
-        else if (encode != "none") return bad("inject has an unknown encode");
+        if (encode == "percent")
+            placement.encode = Placement::Encode::percent;
+        else if (encode == "base64")
+            placement.encode = Placement::Encode::base64;
+        else if (encode != "none")
+            return bad("inject has an unknown encode");
         auto const* field = manifest.secret(placement.field);
         if (!field)
             return denied("the manifest declares no secret \"" +
@@ -193,9 +209,9 @@ Result<> place_secret(Outgoing& request, Placement const& placement, std::string
             placed = place_header(request, placement.place, value);
             break;
         case Placement::Kind::query:
-            placed = place_query(request, placement.place,
-                                 placement.encode == Placement::Encode::percent ? value
-                                                                                : percent(value));
+            placed = place_query(
+                request, placement.place,
+                placement.encode == Placement::Encode::percent ? value : percent(value));
             break;
         case Placement::Kind::path:
             // What RFC 3986 allows in a segment stays as it is: some services compare it raw.

@@ -3,6 +3,7 @@
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "plugin/setup.hpp"
 
 #include <parley/frame.h>
 #define PARLEY_HOST_SIDE
@@ -19,79 +20,38 @@ namespace {
 Fault fault_of(std::int32_t status) {
     switch (status) {
         case PARLEY_E_INVALID:
-        case PARLEY_E_UNSUPPORTED: return Fault::bad_input;
-        case PARLEY_E_CANCELLED: return Fault::cancelled;
-        case PARLEY_E_DEADLINE: return Fault::timed_out;
-        case PARLEY_E_DENIED: return Fault::denied;
-        default: return Fault::peer_failed;
+        case PARLEY_E_UNSUPPORTED:
+            return Fault::bad_input;
+        case PARLEY_E_CANCELLED:
+            return Fault::cancelled;
+        case PARLEY_E_DEADLINE:
+            return Fault::timed_out;
+        case PARLEY_E_DENIED:
+            return Fault::denied;
+        default:
+            return Fault::peer_failed;
     }
 }
 
 char const* word_of(std::int32_t status) {
     switch (status) {
-        case PARLEY_E_INVALID: return "the plugin says that the request makes no sense";
-        case PARLEY_E_UNSUPPORTED: return "the plugin does not offer this";
-        case PARLEY_E_CANCELLED: return "cancelled";
-        case PARLEY_E_DEADLINE: return "the plugin gave up at its deadline";
-        case PARLEY_E_DENIED: return "the plugin refused";
-        case PARLEY_E_LIMIT: return "the plugin says: too large or too many";
-        case PARLEY_E_PEER: return "the service behind the plugin failed";
-        default: return "the plugin failed without a word";
+        case PARLEY_E_INVALID:
+            return "the plugin says that the request makes no sense";
+        case PARLEY_E_UNSUPPORTED:
+            return "the plugin does not offer this";
+        case PARLEY_E_CANCELLED:
+            return "cancelled";
+        case PARLEY_E_DEADLINE:
+            return "the plugin gave up at its deadline";
+        case PARLEY_E_DENIED:
+            return "the plugin refused";
+        case PARLEY_E_LIMIT:
+            return "the plugin says: too large or too many";
+        case PARLEY_E_PEER:
+            return "the service behind the plugin failed";
+        default:
+            return "the plugin failed without a word";
     }
-}
-
-bool is_line(std::string const& text) { return text.find_first_of("\n\r") == text.npos; }
-
-Result<std::string> setup_lines(WorkerSpec const& spec) {
-    auto const& manifest = spec.file->manifest();
-    std::string out = "frame 1\n";
-    auto line = [&out](std::string_view key, std::string const& value) {
-        out.append(key).append(" ").append(value).append("\n");
-        return is_line(value);
-    };
-    bool good = true;
-    for (auto const& role : manifest.roles) good &= line("role", role);
-    for (auto const& id : manifest.needs) good &= line("service", id);
-    for (auto const& id : manifest.optional) good &= line("service", id);
-    auto memory = manifest.memory_mb > 0
-                      ? std::min<std::size_t>(static_cast<std::size_t>(manifest.memory_mb),
-                                              limits::worker_memory_mb)
-                      : limits::worker_memory_mb;
-    bool command = false;
-    for (auto const& grant : spec.grants)
-        if (grant.access == GrantNeed::Access::run) command = true;
-    // A command's children live under the same bound, and compilers and browsers are large.
-    line("memory_mb", std::to_string(command ? limits::command_memory_mb : memory));
-    line("open_files", std::to_string(command ? limits::command_open_files
-                                              : limits::worker_open_files));
-    line("sandbox", spec.grants.empty() ? "plain" : command ? "command" : "folders");
-    for (auto const& grant : spec.grants) {
-        if (grant.access == GrantNeed::Access::run) continue;
-        if (!grant.path.is_absolute())
-            return Error(Fault::bad_input, "the grant " + grant.name + " is not an absolute path");
-        good &= line(grant.access == GrantNeed::Access::write ? "write" : "read",
-                     grant.path.lexically_normal().string());
-    }
-    if (command) {
-        if (spec.home.empty() || !spec.home.is_absolute())
-            return Error(Fault::internal, "a command runner without a home to hide");
-        std::vector<std::filesystem::path> hidden{spec.home};
-        if (!spec.key_file.empty()) {
-            hidden.push_back(spec.key_file.parent_path());
-            good &= line("probe", spec.key_file.string());
-        }
-        for (auto const& path : hidden) {
-            std::error_code missing;
-            auto real = std::filesystem::canonical(path, missing);
-            if (missing) continue;
-            if (real == "/" || real == "/usr" || real == "/proc")
-                return Error(Fault::denied, real.string() + " cannot be hidden from a command; "
-                                            "keep the home and the key in folders of their own");
-            good &= line("hide", real.string());
-        }
-    }
-    if (!good) return Error(Fault::bad_input, "a path of a grant holds a line break");
-    return out;
 }
 
 }  // namespace
@@ -232,8 +192,11 @@ void Life::start(std::uint64_t id, Verb verb, std::string_view request, CallOpti
     if (timeout > 0)
         call.timer =
             deps_.loop->after(options.timeout, [this, id] { cancel(id, Fault::timed_out); });
-    if (request.size() > limits::worker_message_bytes - 64) {
-        call.fate = Error(Fault::bad_input, "the request is too large for a worker");
+    bool is_large = request.size() > limits::worker_message_bytes - 64;
+    if (is_large || is_crowded()) {
+        call.fate = is_large
+                        ? Error(Fault::bad_input, "the request is too large for a worker")
+                        : Error(Fault::unavailable, "the worker does not keep up with its calls");
         deps_.loop->post([weak = weak_from_this(), id] {
             if (auto self = weak.lock()) self->finish(id, std::string());
         });
@@ -305,21 +268,27 @@ void Life::heard(std::uint16_t type, std::uint64_t id, std::string_view body) {
     if (stage_ == Stage::gone || stage_ == Stage::ending) return;
     if (type == PARLEY_F_LOG) return on_log(body);
     if (stage_ == Stage::confining)
-        return type == PARLEY_F_READY ? on_ready(body) : end("the worker spoke before it was ready");
+        return type == PARLEY_F_READY ? on_ready(body)
+                                      : end("the worker spoke before it was ready");
     if (stage_ == Stage::creating && type == PARLEY_F_CREATED) return on_created(body);
     if (stage_ != Stage::ready) return end("the worker spoke before its plugin was made");
     switch (type) {
-        case PARLEY_F_EMIT: return on_emit(id, body);
-        case PARLEY_F_COMPLETE: return on_complete(id, body);
-        case PARLEY_F_STREAM_WRITE: return on_write(id, body);
+        case PARLEY_F_EMIT:
+            return on_emit(id, body);
+        case PARLEY_F_COMPLETE:
+            return on_complete(id, body);
+        case PARLEY_F_STREAM_WRITE:
+            return on_write(id, body);
         case PARLEY_F_END:
             operations_.erase(id);
             return;
         case PARLEY_F_HTTP_START:
         case PARLEY_F_STREAM_OPEN:
         case PARLEY_F_TIMER_START:
-        case PARLEY_F_KV: return on_service(type, id, body);
-        default: return end("the worker sent a frame of an unknown type");
+        case PARLEY_F_KV:
+            return on_service(type, id, body);
+        default:
+            return end("the worker sent a frame of an unknown type");
     }
 }
 
@@ -396,102 +365,6 @@ void Life::say(int level, std::string_view text) {
         return;
     }
     deps_.trace(level, spec_.name, visible(text.substr(0, 8192)));
-}
-
-// ---- Services -----------------------------------------------------------------------------------
-
-void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view body) {
-    std::uint64_t call = 0;
-    std::uint32_t number = 0, length = 0;
-    if (id % 2 == 0 || operations_.contains(id))
-        return end("the worker used an operation id that is not its own or not new");
-    if (!take_number(body, call) || !calls_.contains(call))
-        return end("the worker asked a service for a call that is not open");
-    auto const& manifest = spec_.file->manifest();
-    auto may = [&manifest](char const* service) {
-        auto in = [service](auto const& list) {
-            return std::find(list.begin(), list.end(), service) != list.end();
-        };
-        return in(manifest.needs) || in(manifest.optional);
-    };
-    char const* service = type == PARLEY_F_HTTP_START    ? PARLEY_HOST_HTTP
-                          : type == PARLEY_F_STREAM_OPEN ? PARLEY_HOST_STREAM
-                          : type == PARLEY_F_KV          ? PARLEY_HOST_KV
-                                                         : PARLEY_HOST_TIMER;
-    if (!may(service)) return end(std::string("the manifest does not name ") + service);
-    if (operations_.size() >= limits::egress_per_worker)
-        return end("the worker has too many operations open");
-    std::shared_ptr<Operation> operation;
-    switch (type) {
-        case PARLEY_F_HTTP_START:
-            if (!take_number(body, length) || length > body.size()) break;
-            operation = start_http(*this, call, id, body.substr(0, length), body.substr(length));
-            break;
-        case PARLEY_F_STREAM_OPEN: operation = start_stream(*this, call, id, body); break;
-        case PARLEY_F_TIMER_START:
-            if (take_number(body, number)) operation = start_timer(*this, call, id, number);
-            break;
-        default:
-            if (!take_number(body, number) || !take_number(body, length) || length > body.size())
-                break;
-            operation = start_kv(*this, call, id, number, body.substr(0, length),
-                                 body.substr(length));
-    }
-    if (!operation) return end("the worker asked a service with a short frame");
-    operations_.emplace(id, std::move(operation));
-}
-
-void Life::on_write(std::uint64_t id, std::string_view body) {
-    std::uint32_t length = 0;
-    if (!take_number(body, length) || length > body.size())
-        return end("the worker wrote with a short frame");
-    auto found = operations_.find(id);
-    if (found == operations_.end()) return;  // closed meanwhile by the other side: no lie
-    if (found->second->service() != PARLEY_S_STREAM)
-        return end("the worker wrote to what is no stream");
-    auto operation = found->second;
-    operation->write(body.substr(0, length), body.substr(length));
-}
-
-void Life::tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes, bool last) {
-    auto found = operations_.find(operation);
-    if (found == operations_.end() || stage_ != Stage::ready) return;
-    auto call = found->second->call();
-    auto service = found->second->service();
-    link_->send(PARLEY_F_EVENT, operation,
-                {bytes_of(call), bytes_of(service), bytes_of(kind), bytes});
-    if (last) operations_.erase(found);
-}
-
-void Life::give_credit(std::uint64_t operation, std::uint32_t bytes) {
-    if (stage_ == Stage::ready && operations_.contains(operation))
-        link_->send(PARLEY_F_CREDIT, operation, {bytes_of(bytes)});
-}
-
-void Life::when_may_leave(std::uint64_t id, std::function<void()> go) {
-    auto found = calls_.find(id);
-    if (found == calls_.end()) return;
-    auto& call = found->second;
-    if (call.leave == Call::Leave::free) return go();
-    call.waiting.push_back(std::move(go));
-    if (call.leave == Call::Leave::asked) return;
-    call.leave = Call::Leave::asked;
-    auto ask = call.sink.before_egress;
-    ask([weak = weak_from_this(), id] {
-        auto self = weak.lock();
-        if (!self) return;
-        auto open = self->calls_.find(id);
-        if (open == self->calls_.end()) return;
-        open->second.leave = Call::Leave::free;
-        auto waiting = std::exchange(open->second.waiting, {});
-        for (auto& next : waiting) next();
-    });
-}
-
-void Life::secret_found(std::uint64_t id, std::string const& name) {
-    if (auto found = calls_.find(id); found != calls_.end())
-        found->second.fate = Error(Fault::secret, "the secret " + name + " stood in what the plugin " +
-                                                      spec_.name + " was about to send or was sent");
 }
 
 }  // namespace parley

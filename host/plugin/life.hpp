@@ -1,7 +1,8 @@
 #pragma once
 
 // One life of a worker: from spawn to exit, with the calls that are open in it and the services
-// that serve them. Everything that it hears is hostile; what breaks the rules ends it. Room-private.
+// that serve them. Everything that it hears is hostile; what breaks the rules ends it.
+// Room-private.
 #include "plugin/link.hpp"
 #include "plugin/process.hpp"
 #include "plugin/services.hpp"
@@ -53,7 +54,7 @@ private:
         confining,  // SETUP sent, READY awaited
         creating,   // CREATE sent, CREATED awaited
         ready,
-        ending,     // killed, or asked to end; only the exit is awaited
+        ending,  // killed, or asked to end; only the exit is awaited
         gone,
     };
     struct Call {
@@ -80,8 +81,8 @@ private:
     void give_back(std::uint64_t id, Call& call, std::size_t bytes);
     void finish(std::uint64_t id, Result<std::string> result);
     void drop_operations(std::uint64_t call);
-    void end(std::string why);   // kills; the first reason stays
-    void part();                 // a single call is over: let the tree die, then tell
+    void end(std::string why);  // kills; the first reason stays
+    void part();                // a single call is over: let the tree die, then tell
     void exited(std::string const& how);
     void say(int level, std::string_view text);
 

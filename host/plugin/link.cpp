@@ -2,9 +2,9 @@
 
 #include "base/limits.hpp"
 
+#include <parley/frame.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <parley/frame.h>
 
 #include <sys/socket.h>
 
@@ -38,7 +38,8 @@ Scratch& scratch() {
 class SocketLink final : public Link {
 public:
     SocketLink(Loop& loop, int descriptor, Told told)
-        : loop_(loop), socket_(loop.context(), asio::local::stream_protocol(), descriptor),
+        : loop_(loop),
+          socket_(loop.context(), asio::local::stream_protocol(), descriptor),
           told_(std::move(told)) {}
 
     void begin() { wait_to_read(); }
@@ -48,6 +49,12 @@ public:
         if (closed_) return;
         append(type, id, body);
         if (is_crowded()) was_crowded_ = true;
+        // Those who send look at is_crowded(); whoever gets here reads nothing and asks for more.
+        if (out_.size() - sent_ > limits::worker_queue_bytes + limits::worker_message_bytes)
+            return loop_.post([weak = std::weak_ptr(self())] {
+                if (auto link = weak.lock(); link && !link->closed_)
+                    link->broken("the worker does not read what it asked for");
+            });
         if (flushing_) return;
         flushing_ = true;
         loop_.post([self = self()] { self->flush(); });

@@ -89,14 +89,15 @@ std::vector<std::string> rights_of(Manifest const& manifest) {
     for (auto const& id : manifest.optional) rights.push_back("service " + id);
     for (auto const& rule : manifest.egress) {
         std::string right = rule.stream ? "stream " : "http ";
-        right += rule.from_config.empty() ? rule.host : "the address in config " + visible(rule.from_config);
+        right += rule.from_config.empty() ? rule.host
+                                          : "the address in config " + visible(rule.from_config);
         if (rule.port) right += ":" + std::to_string(rule.port);
         if (!rule.methods.empty()) right += " " + joined(rule.methods);
         rights.push_back(std::move(right));
     }
     for (auto const& field : manifest.secrets)
         rights.push_back(std::string(field.tier == SecretField::Tier::reveal ? "reads secret "
-                                                                              : "uses secret ") +
+                                                                             : "uses secret ") +
                          visible(field.name) + " in " + joined(field.slots) + " at " +
                          joined(field.hosts));
     for (auto const& grant : manifest.grants)

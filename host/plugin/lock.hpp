@@ -19,7 +19,8 @@ struct LockEntry {
 };
 using PluginLock = std::map<PluginId, LockEntry>;
 
-// An absent file is an empty lock. Fault::bad_input when it makes no sense: then nothing is accepted.
+// An absent file is an empty lock. Fault::bad_input when it makes no sense: then nothing is
+// accepted.
 Result<PluginLock> read_lock(std::filesystem::path const& home);
 // Replaces the file, durably.
 Result<> write_lock(std::filesystem::path const& home, PluginLock const& lock);

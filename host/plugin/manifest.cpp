@@ -21,17 +21,18 @@ namespace parley {
 
 namespace {
 
-constexpr std::array roles = {std::string_view(PARLEY_ROLE_CHANNEL),
-                              std::string_view(PARLEY_ROLE_PROVIDER),
-                              std::string_view(PARLEY_ROLE_SKILL),
-                              std::string_view(PARLEY_ROLE_HOOK)};
+constexpr std::array roles = {
+    std::string_view(PARLEY_ROLE_CHANNEL), std::string_view(PARLEY_ROLE_PROVIDER),
+    std::string_view(PARLEY_ROLE_SKILL), std::string_view(PARLEY_ROLE_HOOK)};
 constexpr std::array services = {
     std::string_view(PARLEY_HOST_HTTP), std::string_view(PARLEY_HOST_STREAM),
     std::string_view(PARLEY_HOST_TIMER), std::string_view(PARLEY_HOST_KV)};
-constexpr std::size_t list_most = 256;   // of anything in a manifest
-constexpr std::size_t words_most = 4096; // bytes of any one text in it
+constexpr std::size_t list_most = 256;    // of anything in a manifest
+constexpr std::size_t words_most = 4096;  // bytes of any one text in it
 
-Error bad(std::string what) { return Error(Fault::bad_input, "the manifest: " + std::move(what)); }
+Error bad(std::string what) {
+    return Error(Fault::bad_input, "the manifest: " + std::move(what));
+}
 
 // One object of the manifest: its members are taken by name, and what is left over refuses it.
 class Reader {
@@ -74,7 +75,8 @@ public:
         return ok();
     }
     template <class Number>
-    Result<> number(std::string_view key, Number& out, std::int64_t least, std::int64_t most) const {
+    Result<> number(std::string_view key, Number& out, std::int64_t least,
+                    std::int64_t most) const {
         auto const* value = find(key);
         if (!value) return ok();
         if (!value->is_int64() || value->get_int64() < least || value->get_int64() > most)
@@ -112,7 +114,8 @@ public:
         for (auto const& [name, value] : words)
             if (text == name) return out = value, ok();
         std::string known;
-        for (auto const& [name, value] : words) known += (known.empty() ? "" : ", ") + std::string(name);
+        for (auto const& [name, value] : words)
+            known += (known.empty() ? "" : ", ") + std::string(name);
         return wrong(key, "is not one of " + known);
     }
 
@@ -125,7 +128,8 @@ private:
 
 bool is_host(std::string_view host) {
     if (host.starts_with("*.")) host.remove_prefix(2);
-    if (host.empty() || host.size() > 253 || host.front() == '.' || host.back() == '.') return false;
+    if (host.empty() || host.size() > 253 || host.front() == '.' || host.back() == '.')
+        return false;
     return std::all_of(host.begin(), host.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == ':';
     });
@@ -168,39 +172,42 @@ Result<> known(std::vector<std::string> const& list, std::span<std::string_view 
     for (auto const& item : list) {
         if (!seen.insert(item).second) return bad(std::string(what) + " names " + item + " twice");
         if (must && std::find(all.begin(), all.end(), item) == all.end())
-            return bad(std::string(what) + " names " + visible(item) + ", which this host does not have");
+            return bad(std::string(what) + " names " + visible(item) +
+                       ", which this host does not have");
     }
     return ok();
 }
 
 Result<SecretField> read_secret(json::value const& value, std::string const& where) {
-    TRY(reader, Reader::open(value, where,
-                             {"name", "tier", "required", "slots", "hosts", "summary"}));
+    TRY(reader,
+        Reader::open(value, where, {"name", "tier", "required", "slots", "hosts", "summary"}));
     SecretField field;
     std::string summary;
     MUST(reader.text("name", field.name, true));
     MUST(reader.text("summary", summary));
-    MUST(reader.word<SecretField::Tier>("tier", field.tier,
-                                        {{"inject", SecretField::Tier::inject},
-                                         {"reveal", SecretField::Tier::reveal}}));
+    MUST(reader.word<SecretField::Tier>(
+        "tier", field.tier,
+        {{"inject", SecretField::Tier::inject}, {"reveal", SecretField::Tier::reveal}}));
     MUST(reader.flag("required", field.required));
     MUST(reader.texts("slots", field.slots));
     MUST(reader.texts("hosts", field.hosts));
     if (!is_name(field.name)) return reader.wrong("name", "is not a plain name");
     for (auto const& slot : field.slots)
         if (!is_slot(slot))
-            return reader.wrong("slots", "holds \"" + visible(slot) + "\"; a slot is header:NAME, "
-                                         "query:NAME, path:TEXT, body:/pointer or stream");
+            return reader.wrong("slots", "holds \"" + visible(slot) +
+                                             "\"; a slot is header:NAME, "
+                                             "query:NAME, path:TEXT, body:/pointer or stream");
     for (auto const& host : field.hosts)
         if (!host.starts_with("from_config:") && (!is_host(host) || host.starts_with("*.")))
-            return reader.wrong("hosts", "holds \"" + visible(host) + "\", which is not an exact name");
+            return reader.wrong("hosts",
+                                "holds \"" + visible(host) + "\", which is not an exact name");
     return field;
 }
 
 Result<EgressRule> read_egress(json::value const& value, std::string const& where) {
-    TRY(reader, Reader::open(value, where,
-                             {"host", "from_config", "port", "port_from_config", "methods",
-                              "stream"}));
+    TRY(reader,
+        Reader::open(value, where,
+                     {"host", "from_config", "port", "port_from_config", "methods", "stream"}));
     EgressRule rule;
     MUST(reader.text("host", rule.host));
     MUST(reader.text("from_config", rule.from_config));
@@ -313,7 +320,8 @@ Result<> read_abi(Reader const& top, Manifest& manifest) {
     TRY(reader, Reader::open(*abi, "abi", {"major", "minor"}));
     MUST(reader.number("major", manifest.abi_major, 0, 65535));
     MUST(reader.number("minor", manifest.abi_minor, 0, 65535));
-    if (manifest.abi_major == PARLEY_ABI_MAJOR && manifest.abi_minor <= PARLEY_ABI_MINOR) return ok();
+    if (manifest.abi_major == PARLEY_ABI_MAJOR && manifest.abi_minor <= PARLEY_ABI_MINOR)
+        return ok();
     return bad("the plugin needs ABI " + std::to_string(manifest.abi_major) + "." +
                std::to_string(manifest.abi_minor) + "; this host speaks " +
                std::to_string(PARLEY_ABI_MAJOR) + "." + std::to_string(PARLEY_ABI_MINOR));
@@ -340,19 +348,26 @@ Result<> check_together(Manifest const& manifest) {
 
 char const* name_of(EffectClass effect) {
     switch (effect) {
-        case EffectClass::pure: return "pure";
-        case EffectClass::idempotent: return "idempotent";
-        case EffectClass::reconcilable: return "reconcilable";
-        case EffectClass::irreversible: return "irreversible";
+        case EffectClass::pure:
+            return "pure";
+        case EffectClass::idempotent:
+            return "idempotent";
+        case EffectClass::reconcilable:
+            return "reconcilable";
+        case EffectClass::irreversible:
+            return "irreversible";
     }
     return "irreversible";
 }
 
 char const* name_of(ApprovalNeed need) {
     switch (need) {
-        case ApprovalNeed::never: return "never";
-        case ApprovalNeed::policy: return "policy";
-        case ApprovalNeed::always: return "always";
+        case ApprovalNeed::never:
+            return "never";
+        case ApprovalNeed::policy:
+            return "policy";
+        case ApprovalNeed::always:
+            return "always";
     }
     return "always";
 }
@@ -371,10 +386,10 @@ Result<Manifest> parse_manifest(std::string_view text) {
     if (text.size() > limits::manifest_bytes) return bad("it is too large");
     auto value = parse_json(text);
     if (!value) return bad(value.error().what);
-    TRY(top, Reader::open(*value, "top",
-                          {"manifest", "id", "version", "summary", "abi", "roles", "requires",
-                           "optional", "secrets", "egress", "grants", "config_schema", "skills",
-                           "limits"}));
+    TRY(top, Reader::open(
+                 *value, "top",
+                 {"manifest", "id", "version", "summary", "abi", "roles", "requires", "optional",
+                  "secrets", "egress", "grants", "config_schema", "skills", "limits"}));
     Manifest manifest;
     int format = 0;
     MUST(top.number("manifest", format, 0, INT32_MAX));

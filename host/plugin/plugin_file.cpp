@@ -47,7 +47,8 @@ private:
 };
 
 Error failed(std::filesystem::path const& path, char const* what) {
-    return Error(Fault::bad_input, path.filename().string() + " " + what + ": " + std::strerror(errno));
+    return Error(Fault::bad_input,
+                 path.filename().string() + " " + what + ": " + std::strerror(errno));
 }
 
 Error unfit(std::filesystem::path const& path, char const* what) {
@@ -59,7 +60,8 @@ Result<std::size_t> check_facts(int file, std::filesystem::path const& path) {
     struct stat facts {};
     if (fstat(file, &facts) != 0) return failed(path, "cannot be read");
     if (!S_ISREG(facts.st_mode)) return unfit(path, "is not a regular file");
-    if (facts.st_uid != 0 && facts.st_uid != geteuid()) return unfit(path, "belongs to another user");
+    if (facts.st_uid != 0 && facts.st_uid != geteuid())
+        return unfit(path, "belongs to another user");
     if (facts.st_mode & (S_IWGRP | S_IWOTH))
         return unfit(path, "can be written by others; chmod go-w it");
     if (facts.st_mode & (S_ISUID | S_ISGID)) return unfit(path, "is setuid or setgid");
@@ -90,7 +92,8 @@ Result<int> seal(int file, std::size_t size, std::filesystem::path const& path) 
         }
     }
     if (copied != size) return unfit(path, "shrank while it was read");
-    if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    if (fcntl(memory.get(), F_ADD_SEALS,
+              F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         return failed(path, "cannot be sealed");
     return memory.release();
 }

@@ -19,7 +19,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Error bad(std::string what) { return Error(Fault::bad_input, std::move(what)); }
+Error bad(std::string what) {
+    return Error(Fault::bad_input, std::move(what));
+}
 
 // host or host:port, as an operator writes it in `egress:`.
 struct Named {
@@ -32,12 +34,12 @@ Result<Named> read_named(std::string const& text) {
     auto colon = text.rfind(':');
     if (colon != text.npos && text.find(':') == colon) {
         unsigned long port = std::strtoul(text.c_str() + colon + 1, nullptr, 10);
-        if (port == 0 || port > 65535) return bad("egress: \"" + visible(text) + "\" has no port after its colon");
+        if (port == 0 || port > 65535)
+            return bad("egress: \"" + visible(text) + "\" has no port after its colon");
         named = {text.substr(0, colon), static_cast<std::uint16_t>(port)};
     }
-    std::transform(named.host.begin(), named.host.end(), named.host.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    });
+    std::transform(named.host.begin(), named.host.end(), named.host.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     return named;
 }
 
@@ -161,7 +163,8 @@ Result<> check_grant(std::filesystem::path const& path, Config const& config,
                      std::filesystem::path const& key_file) {
     std::error_code error;
     auto real = fs::canonical(path, error);
-    if (error) return Error(Fault::not_found, "the folder " + path.string() + ": " + error.message());
+    if (error)
+        return Error(Fault::not_found, "the folder " + path.string() + ": " + error.message());
     if (!fs::is_directory(real, error))
         return bad("the grant " + path.string() + " is not a folder");
     for (auto const& [name, agent] : config.agents)

@@ -61,8 +61,8 @@ Result<pid_t> start(std::filesystem::path const& program, std::array<int, 5> con
     sigfillset(&all);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETSID);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     char name[] = "parley-worker";
     char* arguments[] = {name, nullptr};
     char* environment[] = {nullptr};
@@ -127,12 +127,12 @@ struct Process::Inside : std::enable_shared_from_this<Process::Inside> {
     }
 
     void wait_for_words() {
-        words.async_wait(asio::posix::stream_descriptor::wait_read,
-                         [self = shared_from_this()](auto error) {
-                             if (error || !self->alive || !self->read_words()) return;
-                             self->pause = self->loop.after(
-                                 line_pause, [self] { self->alive ? self->wait_for_words() : void(); });
-                         });
+        words.async_wait(
+            asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](auto error) {
+                if (error || !self->alive || !self->read_words()) return;
+                self->pause = self->loop.after(
+                    line_pause, [self] { self->alive ? self->wait_for_words() : void(); });
+            });
     }
 
     void say(std::string_view text) {
@@ -198,14 +198,20 @@ Result<std::shared_ptr<Process>> Process::spawn(Loop& loop, std::filesystem::pat
     }
 }
 
-int Process::pid() const { return inside_->alive ? inside_->pid : 0; }
-bool Process::is_alive() const { return inside_->alive; }
+int Process::pid() const {
+    return inside_->alive ? inside_->pid : 0;
+}
+bool Process::is_alive() const {
+    return inside_->alive;
+}
 
 void Process::kill() {
     if (inside_->alive)
         syscall(SYS_pidfd_send_signal, inside_->handle.native_handle(), SIGKILL, nullptr, 0);
 }
 
-void Process::forget() { inside_->silent = true; }
+void Process::forget() {
+    inside_->silent = true;
+}
 
 }  // namespace parley

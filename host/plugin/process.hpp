@@ -16,8 +16,8 @@ namespace parley {
 class Process {
 public:
     struct Told {
-        std::function<void(std::string_view line)> on_line;       // stdout and stderr, bounded
-        std::function<void(std::string const& how)> on_exit;      // once
+        std::function<void(std::string_view line)> on_line;   // stdout and stderr, bounded
+        std::function<void(std::string const& how)> on_exit;  // once
     };
     // `plugin` becomes descriptor 4 of the worker. `link` receives our end, which the caller owns.
     static Result<std::shared_ptr<Process>> spawn(Loop& loop, std::filesystem::path const& program,
@@ -26,8 +26,8 @@ public:
 
     int pid() const;
     bool is_alive() const;
-    void kill();     // SIGKILL; on_exit follows
-    void forget();   // nothing more is told; it is still reaped
+    void kill();    // SIGKILL; on_exit follows
+    void forget();  // nothing more is told; it is still reaped
 
 private:
     struct Inside;

@@ -24,7 +24,8 @@ public:
     // touched then.
     virtual void tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes,
                       bool last) = 0;
-    // Calls `go` at once or when the call's EGRESS record is durable; never when the call ends first.
+    // Calls `go` at once or when the call's EGRESS record is durable; never when the call ends
+    // first.
     virtual void when_may_leave(std::uint64_t call, std::function<void()> go) = 0;
     // A secret stood in what was to leave, or came back: the call will fail with Fault::secret.
     virtual void secret_found(std::uint64_t call, std::string const& name) = 0;
@@ -62,7 +63,7 @@ private:
 std::shared_ptr<Operation> start_http(Desk& desk, std::uint64_t call, std::uint64_t id,
                                       std::string_view request, std::string_view body);
 std::shared_ptr<Operation> start_stream(Desk& desk, std::uint64_t call, std::uint64_t id,
-                                       std::string_view request);
+                                        std::string_view request);
 std::shared_ptr<Operation> start_timer(Desk& desk, std::uint64_t call, std::uint64_t id,
                                        std::uint32_t after_ms);
 std::shared_ptr<Operation> start_kv(Desk& desk, std::uint64_t call, std::uint64_t id,

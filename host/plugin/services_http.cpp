@@ -33,11 +33,14 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
 
 bool is_token(std::string_view text) {
     return !text.empty() && text.size() <= 128 &&
-           text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                  "!#$%&'*+-.^_`|~") == text.npos;
+           text.find_first_not_of(
+               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+               "!#$%&'*+-.^_`|~") == text.npos;
 }
 
-Error bad(std::string what) { return Error(Fault::bad_input, std::move(what)); }
+Error bad(std::string what) {
+    return Error(Fault::bad_input, std::move(what));
+}
 
 // A request as the plugin asked for it, before any secret is in it.
 struct Asked {
@@ -142,7 +145,8 @@ private:
         auto keep_alive = shared_from_this();
         auto out = asked_.out;
         if (with_secrets)
-            if (auto placed = place_all(out); !placed) return fail(PARLEY_HTTP_FAILED, placed.error());
+            if (auto placed = place_all(out); !placed)
+                return fail(PARLEY_HTTP_FAILED, placed.error());
         FetchRequest request;
         request.method = out.method;
         request.url = out.origin + out.path_and_query;
@@ -153,8 +157,8 @@ private:
         std::weak_ptr<Operation> weak = weak_from_this();
         auto with_self = [weak](auto member, auto&&... arguments) {
             if (auto self = weak.lock())
-                (static_cast<HttpOperation&>(*self).*member)(
-                    std::forward<decltype(arguments)>(arguments)...);
+                (static_cast<HttpOperation&>(*self).*
+                 member)(std::forward<decltype(arguments)>(arguments)...);
         };
         FetchSink sink;
         sink.on_head = [with_self](FetchHead head) {
@@ -183,8 +187,8 @@ private:
         for (auto const& placement : asked_.placements) {
             auto const& field = *spec.file->manifest().secret(placement.field);
             if (!may_receive(field, rule_, asked_.url.host))
-                return Error(Fault::denied, "the secret " + field.name + " is not meant for " +
-                                                asked_.url.host);
+                return Error(Fault::denied,
+                             "the secret " + field.name + " is not meant for " + asked_.url.host);
             auto name = spec.secrets.find(field.name);
             if (name == spec.secrets.end() || !deps.secret)
                 return Error(Fault::denied, "the secret " + field.name + " is not bound");
@@ -204,10 +208,11 @@ private:
 
     void follow(std::string_view location, int status) {
         if (++hops_ > limits::redirects)
-            return fail(PARLEY_HTTP_FAILED, Error(Fault::peer_failed, "too many redirects"), false, true);
+            return fail(PARLEY_HTTP_FAILED, Error(Fault::peer_failed, "too many redirects"), false,
+                        true);
         if (holds_secret(location))
-            return fail(PARLEY_HTTP_FAILED,
-                        Error(Fault::secret, "the redirect holds a secret"), false, true);
+            return fail(PARLEY_HTTP_FAILED, Error(Fault::secret, "the redirect holds a secret"),
+                        false, true);
         auto target = redirect_target(asked_.url, location);
         if (!target) return fail(PARLEY_HTTP_FAILED, target.error(), false, true);
         bool same_origin = target->origin() == asked_.url.origin();
@@ -243,9 +248,9 @@ private:
     void on_head(FetchHead head) {
         auto keep_alive = shared_from_this();
         if (is_redirect(head)) {
-            auto location = std::find_if(head.headers.begin(), head.headers.end(), [](auto const& h) {
-                return same_name(h.first, "location");
-            });
+            auto location =
+                std::find_if(head.headers.begin(), head.headers.end(),
+                             [](auto const& h) { return same_name(h.first, "location"); });
             if (location != head.headers.end()) {
                 stop();
                 return follow(location->second, head.status);
@@ -277,14 +282,17 @@ private:
         } else {
             auto fed = parser_.feed(bytes, [this](EventParser::Event event) {
                 JsonWriter out;
-                auto shown = [](std::string const& text) { return is_utf8(text) ? text : visible(text); };
+                auto shown = [](std::string const& text) {
+                    return is_utf8(text) ? text : visible(text);
+                };
                 out.begin('{').pair("event", shown(event.event)).pair("data", shown(event.data));
                 out.pair("id", shown(event.id)).end('}');
                 desk_.tell(id_, PARLEY_HTTP_EVENT, out.text(), false);
             });
             if (!fed) return cut_off(fed.error());
         }
-        if (!paused_ && fetch_ && desk_.is_crowded()) desk_.deps().http->pause(fetch_, paused_ = true);
+        if (!paused_ && fetch_ && desk_.is_crowded())
+            desk_.deps().http->pause(fetch_, paused_ = true);
     }
 
     void on_done(Result<> outcome, bool sent) {
@@ -292,8 +300,8 @@ private:
         fetch_.reset();
         if (outcome) return desk_.tell(id_, PARLEY_HTTP_DONE, {}, true);
         auto fault = outcome.error().fault;
-        bool retryable = fault == Fault::timed_out || fault == Fault::peer_failed ||
-                         fault == Fault::unavailable;
+        bool retryable =
+            fault == Fault::timed_out || fault == Fault::peer_failed || fault == Fault::unavailable;
         fail(PARLEY_HTTP_FAILED, outcome.error(), retryable, sent);
     }
 

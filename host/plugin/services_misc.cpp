@@ -15,14 +15,20 @@ namespace {
 char const* code_of(Fault fault) {
     switch (fault) {
         case Fault::denied:
-        case Fault::secret: return "denied";
-        case Fault::bad_input: return "invalid";
-        case Fault::timed_out: return "timeout";
-        case Fault::over_budget: return "limit";
+        case Fault::secret:
+            return "denied";
+        case Fault::bad_input:
+            return "invalid";
+        case Fault::timed_out:
+            return "timeout";
+        case Fault::over_budget:
+            return "limit";
         case Fault::peer_failed:
         case Fault::unavailable:
-        case Fault::not_found: return "peer";
-        default: return "internal";
+        case Fault::not_found:
+            return "peer";
+        default:
+            return "internal";
     }
 }
 
@@ -48,9 +54,11 @@ public:
     void begin(std::uint32_t verb, std::string key, std::string value) {
         auto& deps = desk_.deps();
         auto const& name = desk_.spec().name;
-        if (key.empty() || key.size() > limits::kv_key_bytes || value.size() > limits::kv_value_bytes)
+        if (key.empty() || key.size() > limits::kv_key_bytes ||
+            value.size() > limits::kv_value_bytes)
             return fail(PARLEY_KV_FAILED, Error(Fault::bad_input, "a key or value of this size"));
-        if (!is_utf8(key)) return fail(PARLEY_KV_FAILED, Error(Fault::bad_input, "a key that is not UTF-8"));
+        if (!is_utf8(key))
+            return fail(PARLEY_KV_FAILED, Error(Fault::bad_input, "a key that is not UTF-8"));
         if (verb == 1) {
             auto found = deps.kv_get ? deps.kv_get(name, key) : std::nullopt;
             return found ? desk_.tell(id_, PARLEY_KV_DONE, *found, true)
@@ -64,8 +72,7 @@ public:
             return fail(PARLEY_KV_FAILED, Error(Fault::secret, "a secret may not be stored"));
         auto kept = verb == 2 ? std::optional(std::move(value)) : std::nullopt;
         deps.kv_put(name, std::move(key), std::move(kept), [weak = weak_from_this()] {
-            if (auto self = weak.lock())
-                static_cast<KvOperation&>(*self).done();
+            if (auto self = weak.lock()) static_cast<KvOperation&>(*self).done();
         });
     }
 

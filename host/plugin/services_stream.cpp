@@ -35,7 +35,8 @@ public:
         target_.connect_timeout = std::chrono::milliseconds(
             std::clamp<std::int64_t>(int_at(*request, "timeout_ms", 20'000), 1, 120'000));
         if (target_.host.empty() || target_.host.size() > 253 || port < 1 || port > 65535)
-            return fail(PARLEY_STREAM_CLOSED, Error(Fault::bad_input, "host or port make no sense"));
+            return fail(PARLEY_STREAM_CLOSED,
+                        Error(Fault::bad_input, "host or port make no sense"));
         target_.port = static_cast<std::uint16_t>(port);
         auto rule = admit_stream(desk_.spec(), target_.host, target_.port, target_.tls);
         if (!rule) return fail(PARLEY_STREAM_CLOSED, rule.error());
@@ -72,8 +73,8 @@ private:
         std::weak_ptr<Operation> weak = weak_from_this();
         auto with_self = [weak](auto member, auto&&... arguments) {
             if (auto self = weak.lock())
-                (static_cast<StreamOperation&>(*self).*member)(
-                    std::forward<decltype(arguments)>(arguments)...);
+                (static_cast<StreamOperation&>(*self).*
+                 member)(std::forward<decltype(arguments)>(arguments)...);
         };
         sink.on_open = [with_self](std::string peer, bool tls) {
             with_self(&StreamOperation::on_open, std::move(peer), tls);
@@ -87,8 +88,8 @@ private:
         auto check = [weak, rule = rule_, host = target_.host](std::string_view address,
                                                                std::uint16_t port) {
             auto self = weak.lock();
-            return self && may_connect(static_cast<StreamOperation&>(*self).desk_.spec(), rule, host,
-                                       address, port);
+            return self && may_connect(static_cast<StreamOperation&>(*self).desk_.spec(), rule,
+                                       host, address, port);
         };
         stream_ = open_stream(*desk_.deps().loop, target_, std::move(check), std::move(sink));
     }
@@ -101,8 +102,8 @@ private:
         for (auto const& placement : placements) {
             auto const& field = *spec.file->manifest().secret(placement.field);
             if (!may_receive(field, rule_, target_.host))
-                return Error(Fault::denied, "the secret " + field.name + " is not meant for " +
-                                                target_.host);
+                return Error(Fault::denied,
+                             "the secret " + field.name + " is not meant for " + target_.host);
             auto name = spec.secrets.find(field.name);
             if (name == spec.secrets.end() || !deps.secret)
                 return Error(Fault::denied, "the secret " + field.name + " is not bound");
@@ -167,7 +168,7 @@ private:
 }  // namespace
 
 std::shared_ptr<Operation> start_stream(Desk& desk, std::uint64_t call, std::uint64_t id,
-                                       std::string_view request) {
+                                        std::string_view request) {
     auto operation = std::make_shared<StreamOperation>(desk, call, id, PARLEY_S_STREAM);
     desk.deps().loop->post([weak = std::weak_ptr(operation), request = std::string(request)] {
         if (auto self = weak.lock()) self->begin(request);

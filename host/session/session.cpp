@@ -124,7 +124,7 @@ void Sessions::cool() const {
     while (order_.size() > 1 &&
            (order_.size() > limits::hot_sessions || hot_bytes_ > limits::hot_session_bytes)) {
         auto coldest = hot_.find(order_.back());
-        hot_bytes_ -= coldest->second.joined.size();
+        hot_bytes_ -= coldest->second.bytes;
         hot_.erase(coldest);
         order_.pop_back();
     }
@@ -195,14 +195,31 @@ std::vector<InboxItem> Sessions::take_inbox(Batch& batch, Session& session) {
     return items;
 }
 
+// Fills the cache with items that are rows already.
+void Sessions::read_items(Hot& hot, SessionId const& id, std::int64_t first,
+                          std::int64_t last) const {
+    hot_bytes_ -= hot.bytes;
+    hot.items.clear();
+    hot.bytes = 0;
+    hot.first = first;
+    if (first < last)
+        ledger_.scan(Table::item, id.text + '/', item_key(id, first),
+                     [&](std::string_view, std::string_view fragment) {
+                         hot.items.emplace_back(fragment);
+                         hot.bytes += fragment.size();
+                         return first + static_cast<std::int64_t>(hot.items.size()) < last;
+                     });
+    hot_bytes_ += hot.bytes;
+}
+
 void Sessions::add_item(Batch& batch, Session& session, std::string fragment) {
     auto& hot = heat(session.id.text);
-    if (hot.joined_first == session.first_item && hot.joined_next == session.next_item) {
-        if (!hot.joined.empty()) hot.joined += ',';
-        hot.joined += fragment;
-        hot_bytes_ += fragment.size() + 1;
-        hot.joined_next = session.next_item + 1;
-    }
+    auto end = hot.first + static_cast<std::int64_t>(hot.items.size());
+    if (hot.first > session.first_item || end != session.next_item)
+        read_items(hot, session.id, session.first_item, session.next_item);
+    hot.items.push_back(fragment);
+    hot.bytes += fragment.size();
+    hot_bytes_ += fragment.size();
     batch.put(Table::item, item_key(session.id, session.next_item), std::move(fragment));
     ++session.next_item;
 }
@@ -221,28 +238,33 @@ void Sessions::drop_arguments(Batch& batch, SessionId const& id, std::vector<Cal
 }
 
 std::string Sessions::fragments(SessionId const& id, std::int64_t first, std::int64_t last) const {
-    auto found = hot_.find(id.text);
-    if (found != hot_.end() && found->second.joined_first == first &&
-        found->second.joined_next == last)
-        return found->second.joined;
+    auto& hot = heat(id.text);
+    auto end = hot.first + static_cast<std::int64_t>(hot.items.size());
+    // What a compaction has put behind it is read when asked for and not kept in the cache's place.
+    Hot old;
+    bool is_hot = first >= hot.first && last <= end;
+    if (!is_hot) read_items(old, id, first, last);
+    auto const& from = is_hot ? hot : old;
     std::string joined;
-    auto number = first;
-    ledger_.scan(Table::item, id.text + '/', item_key(id, first),
-                 [&](std::string_view, std::string_view fragment) {
-                     if (number >= last) return false;
-                     if (!joined.empty()) joined += ',';
-                     joined += fragment;
-                     return ++number < last;
-                 });
-    auto session = find(id);
-    if (session && session->first_item == first && session->next_item == last) {
-        auto& hot = heat(id.text);
-        hot_bytes_ += joined.size() - hot.joined.size();
-        hot.joined = joined;
-        hot.joined_first = first;
-        hot.joined_next = last;
-        cool();
+    joined.reserve(from.bytes + from.items.size());
+    for (auto number = first; number < last; ++number) {
+        auto at = static_cast<std::size_t>(number - from.first);
+        if (at >= from.items.size()) break;
+        if (number > first) joined += ',';
+        joined += from.items[at];
     }
+    if (!is_hot) {
+        hot_bytes_ -= old.bytes;
+        // A session that was cold becomes hot when its whole working context was read.
+        auto const session = hot.session;
+        if (session && session->first_item == first && session->next_item == last && hot.items.empty()) {
+            hot_bytes_ += old.bytes;
+            hot.items = std::move(old.items);
+            hot.first = first;
+            hot.bytes = old.bytes;
+        }
+    }
+    cool();
     return joined;
 }
 

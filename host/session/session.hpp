@@ -95,11 +95,14 @@ public:
 private:
     struct Hot {
         std::shared_ptr<Session const> session;
-        std::string joined;            // fragments [first_item, next_item)
-        std::int64_t joined_first = -1, joined_next = -1;
+        // Fragments from item `first` on, those of the batch in hand included; may be empty.
+        std::vector<std::string> items;
+        std::int64_t first = 0;
+        std::size_t bytes = 0;
         std::list<std::string>::iterator place;
     };
     Hot& heat(std::string const& id) const;
+    void read_items(Hot& hot, SessionId const& id, std::int64_t first, std::int64_t last) const;
     void cool() const;
 
     Ledger const& ledger_;

@@ -27,11 +27,19 @@ bool take(std::string_view& body, Number& out) {
 
 }  // namespace
 
-void this_is_the_strand() { strand = true; }
-bool on_strand() { return strand; }
+void this_is_the_strand() {
+    strand = true;
+}
+bool on_strand() {
+    return strand;
+}
 
-bool take_number(std::string_view& body, std::uint32_t& out) { return take(body, out); }
-bool take_number(std::string_view& body, std::uint64_t& out) { return take(body, out); }
+bool take_number(std::string_view& body, std::uint32_t& out) {
+    return take(body, out);
+}
+bool take_number(std::string_view& body, std::uint64_t& out) {
+    return take(body, out);
+}
 
 bool Link::fill() {
     if (begin_ > 0) {

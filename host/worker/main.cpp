@@ -23,7 +23,8 @@ void append_quoted(std::string& out, std::string_view text) {
     out += '"';
     for (char c : text) {
         if (c == '"' || c == '\\') out += '\\';
-        out += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e ? '?' : c;
+        out +=
+            static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e ? '?' : c;
     }
     out += '"';
 }
@@ -84,4 +85,6 @@ int serve() {
 }  // namespace parley::worker
 
 // No destructor and no exit handler of the plugin runs: the process is simply over.
-int main() { _exit(parley::worker::serve()); }
+int main() {
+    _exit(parley::worker::serve());
+}

@@ -183,7 +183,8 @@ bool place_libraries(std::string const& root, Profile& profile) {
         }
         if (!exists(path)) continue;
         int tree = hold(path);
-        if (tree < 0 || !restrict_mount(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV) ||
+        if (tree < 0 ||
+            !restrict_mount(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV) ||
             mkdir((root + path).c_str(), 0755) != 0 || !place(tree, root + path))
             return fail(profile, path + " cannot be bound");
         close(tree);
@@ -235,8 +236,8 @@ bool make_devices(std::vector<Held> const& trees, Profile& profile) {
 bool make_proc(Profile& profile) {
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
         return fail(profile, "a fresh /proc cannot be mounted");
-    for (std::string path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus",
-                             "/proc/fs", "/proc/acpi"}) {
+    for (std::string path :
+         {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi"}) {
         if (!exists(path)) continue;
         if (mount(path.c_str(), path.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0 ||
             !make_read_only(path, MS_NODEV | MS_NOEXEC))
@@ -244,8 +245,8 @@ bool make_proc(Profile& profile) {
     }
     mount_attr change{};
     change.attr_set = MOUNT_ATTR_RDONLY;
-    if (exists("/sys") && syscall(SYS_mount_setattr, AT_FDCWD, "/sys", AT_RECURSIVE, &change,
-                                  sizeof change) != 0)
+    if (exists("/sys") &&
+        syscall(SYS_mount_setattr, AT_FDCWD, "/sys", AT_RECURSIVE, &change, sizeof change) != 0)
         return fail(profile, "/sys stays writable");
     return true;
 }

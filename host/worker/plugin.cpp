@@ -15,7 +15,8 @@ constexpr char const* role_ids[] = {"", PARLEY_ROLE_CHANNEL, PARLEY_ROLE_PROVIDE
 constexpr char const* sink_ids[] = {"", PARLEY_SINK_HTTP, PARLEY_SINK_STREAM, PARLEY_SINK_TIMER,
                                     PARLEY_SINK_KV};
 constexpr std::size_t log_line_bytes = 8192;
-constexpr std::size_t operations_most = 64;  // as the host counts; it ends a worker that goes beyond
+constexpr std::size_t operations_most =
+    64;  // as the host counts; it ends a worker that goes beyond
 constexpr std::size_t key_bytes = 256, value_bytes = 65536;
 
 bool contains(std::vector<std::string> const& list, char const* id) {
@@ -25,9 +26,12 @@ bool contains(std::vector<std::string> const& list, char const* id) {
 // After these kinds the operation is gone.
 bool is_last(std::uint32_t service, std::uint32_t kind) {
     switch (service) {
-        case PARLEY_S_HTTP: return kind == PARLEY_HTTP_DONE || kind == PARLEY_HTTP_FAILED;
-        case PARLEY_S_STREAM: return kind == PARLEY_STREAM_CLOSED;
-        default: return true;
+        case PARLEY_S_HTTP:
+            return kind == PARLEY_HTTP_DONE || kind == PARLEY_HTTP_FAILED;
+        case PARLEY_S_STREAM:
+            return kind == PARLEY_STREAM_CLOSED;
+        default:
+            return true;
     }
 }
 
@@ -87,9 +91,9 @@ struct HostFunctions {
         *operation = plugin.open_operation(call, PARLEY_S_HTTP, status);
         if (status != PARLEY_OK) return status;
         auto length = static_cast<std::uint32_t>(request_size);
-        plugin.link_.send(PARLEY_F_HTTP_START, *operation,
-                          {bytes_of(call), bytes_of(length), view(request, request_size),
-                           view(body, body_size)});
+        plugin.link_.send(
+            PARLEY_F_HTTP_START, *operation,
+            {bytes_of(call), bytes_of(length), view(request, request_size), view(body, body_size)});
         return PARLEY_OK;
     }
 
@@ -182,10 +186,12 @@ void const* HostFunctions::get_interface(parley_host const* host, char const* id
 }
 
 Plugin::Plugin(Link& link, Setup const& setup)
-    : parley_host{sizeof(parley_host),       PARLEY_ABI_MAJOR,        PARLEY_ABI_MINOR,
-                  HostFunctions::get_interface, HostFunctions::complete, HostFunctions::emit,
+    : parley_host{sizeof(parley_host),     PARLEY_ABI_MAJOR,
+                  PARLEY_ABI_MINOR,        HostFunctions::get_interface,
+                  HostFunctions::complete, HostFunctions::emit,
                   HostFunctions::log},
-      link_(link), setup_(setup) {}
+      link_(link),
+      setup_(setup) {}
 
 bool Plugin::refuse(parley_status status, std::string_view why) {
     link_.send(PARLEY_F_CREATED, 0, {bytes_of(status), why});
@@ -198,8 +204,8 @@ bool Plugin::create(std::string const& path, std::string_view config) {
     try {
         // Never unloaded: threads and exit handlers of the plugin may outlive any moment that we
         // could choose. The process ends instead.
-        auto* library = new dll::shared_library(
-            path, dll::load_mode::rtld_now | dll::load_mode::rtld_local);
+        auto* library =
+            new dll::shared_library(path, dll::load_mode::rtld_now | dll::load_mode::rtld_local);
         if (!library->has("parley_plugin_v1"))
             return refuse(PARLEY_E_UNSUPPORTED, "the file exports no parley_plugin_v1");
         entry_ = &library->get<parley_entry const>("parley_plugin_v1");
@@ -212,8 +218,8 @@ bool Plugin::create(std::string const& path, std::string_view config) {
     if (!entry_->create || !entry_->destroy || !entry_->get_interface)
         return refuse(PARLEY_E_UNSUPPORTED, "the plugin's entry lacks a function");
     auto status = entry_->create(this, config.data(), config.size(), &self_);
-    if (status != PARLEY_OK) return refuse(status < 0 ? status : PARLEY_E_INTERNAL,
-                                           "the plugin's create() failed");
+    if (status != PARLEY_OK)
+        return refuse(status < 0 ? status : PARLEY_E_INTERNAL, "the plugin's create() failed");
     for (unsigned kind = 1; kind < std::size(role_ids); ++kind) {
         if (!contains(setup_.roles, role_ids[kind])) continue;
         roles_[kind] = entry_->get_interface(self_, role_ids[kind]);
@@ -249,8 +255,7 @@ bool Plugin::end_call(std::uint64_t call) {
     return true;
 }
 
-parley_id Plugin::open_operation(std::uint64_t call, std::uint32_t service,
-                                 parley_status& status) {
+parley_id Plugin::open_operation(std::uint64_t call, std::uint32_t service, parley_status& status) {
     if (!calls_.contains(call)) return status = PARLEY_E_STALE, 0;
     if (operations_.size() >= operations_most) return status = PARLEY_E_LIMIT, 0;
     auto id = next_operation_.fetch_add(2);
@@ -334,9 +339,12 @@ void Plugin::credit(std::uint64_t id, std::string_view body) {
 
 void Plugin::handle(Message const& message) {
     switch (message.type) {
-        case PARLEY_F_START: return start(message.id, message.body);
-        case PARLEY_F_CREDIT: return credit(message.id, message.body);
-        case PARLEY_F_EVENT: return event(message.id, message.body);
+        case PARLEY_F_START:
+            return start(message.id, message.body);
+        case PARLEY_F_CREDIT:
+            return credit(message.id, message.body);
+        case PARLEY_F_EVENT:
+            return event(message.id, message.body);
         case PARLEY_F_CANCEL:
             if (is_open(message.id) && PARLEY_HAS(entry_, cancel))
                 entry_->cancel(self_, message.id);
@@ -345,7 +353,8 @@ void Plugin::handle(Message const& message) {
             if (is_open(message.id) && ack_sink_ && PARLEY_HAS(ack_sink_, on_ack))
                 ack_sink_->on_ack(self_, message.id, message.body.data(), message.body.size());
             return;
-        default: return;  // a newer host may say more; what matters is negotiated by READY
+        default:
+            return;  // a newer host may say more; what matters is negotiated by READY
     }
 }
 

@@ -40,9 +40,12 @@ bool limit(int resource, rlim_t most) {
 
 bool set_limits(Setup const& setup, Profile& profile) {
     bool set = limit(RLIMIT_CORE, 0) && limit(RLIMIT_NOFILE, setup.open_files);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their shadow is address space
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)  // their shadow is address space
     set = set && limit(RLIMIT_AS, static_cast<rlim_t>(setup.memory_mb) << 20);
 #endif
+    // Counted within the user namespace of the call, so other work of this user does not matter.
+    if (setup.processes > 0) set = set && limit(RLIMIT_NPROC, setup.processes);
     if (!set) return fail(profile, "limits could not be set");
     profile.layers.push_back("limits");
     return true;
@@ -50,14 +53,14 @@ bool set_limits(Setup const& setup, Profile& profile) {
 
 // ---- Capabilities -------------------------------------------------------------------------------
 
-// After this not even user 0 of a namespace can mount, unmount or trace: an exec gives nothing back.
+// After this not even user 0 of a namespace can mount, unmount or trace: an exec gives nothing
+// back.
 bool drop_capabilities(Setup const& setup, Profile& profile) {
     bool bounded = true;
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    constexpr unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
-                                   SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
-                                   SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
-                                   SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+    constexpr unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                   SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                   SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
     bounded = prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) == 0 && bounded;
     for (int capability = 0; capability < 64; ++capability) {
         if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) < 0) break;
@@ -90,9 +93,9 @@ bool landlock(Setup const& setup, Profile& profile) {
     auto size = abi >= 6 ? 24u : abi >= 4 ? 16u : 8u;
     int rules = static_cast<int>(syscall(SYS_landlock_create_ruleset, &handled, size, 0));
     if (rules < 0) return fail(profile, "Landlock refused");
-    constexpr char const* readable[] = {"/usr", "/lib", "/lib64", "/etc/ld.so.cache",
-                                        "/etc/localtime", "/dev/null", "/dev/urandom",
-                                        "/dev/random"};
+    constexpr char const* readable[] = {
+        "/usr",           "/lib",      "/lib64",       "/etc/ld.so.cache",
+        "/etc/localtime", "/dev/null", "/dev/urandom", "/dev/random"};
     for (auto const* path : readable) {
         int place = open(path, O_PATH | O_CLOEXEC);
         if (place < 0) continue;
@@ -115,31 +118,75 @@ bool landlock(Setup const& setup, Profile& profile) {
 
 // What no plugin and no command needs, and what breaks out of things.
 constexpr int dangerous[] = {
-    SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(kcmp),
-    SCMP_SYS(bpf), SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
-    SCMP_SYS(userfaultfd), SCMP_SYS(perf_event_open), SCMP_SYS(keyctl), SCMP_SYS(add_key),
-    SCMP_SYS(request_key), SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root),
-    SCMP_SYS(chroot), SCMP_SYS(move_mount), SCMP_SYS(open_tree), SCMP_SYS(fsopen),
-    SCMP_SYS(fsconfig), SCMP_SYS(fsmount), SCMP_SYS(fspick), SCMP_SYS(mount_setattr),
-    SCMP_SYS(unshare), SCMP_SYS(setns), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load),
-    SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module),
-    SCMP_SYS(open_by_handle_at), SCMP_SYS(name_to_handle_at), SCMP_SYS(acct), SCMP_SYS(swapon),
-    SCMP_SYS(swapoff), SCMP_SYS(reboot), SCMP_SYS(iopl), SCMP_SYS(ioperm), SCMP_SYS(quotactl),
-    SCMP_SYS(fanotify_init), SCMP_SYS(lookup_dcookie), SCMP_SYS(move_pages),
-    SCMP_SYS(migrate_pages), SCMP_SYS(pidfd_getfd), SCMP_SYS(settimeofday), SCMP_SYS(clock_settime),
-    SCMP_SYS(clock_adjtime), SCMP_SYS(adjtimex), SCMP_SYS(syslog), SCMP_SYS(vhangup),
+    SCMP_SYS(ptrace),
+    SCMP_SYS(process_vm_readv),
+    SCMP_SYS(process_vm_writev),
+    SCMP_SYS(kcmp),
+    SCMP_SYS(bpf),
+    SCMP_SYS(io_uring_setup),
+    SCMP_SYS(io_uring_enter),
+    SCMP_SYS(io_uring_register),
+    SCMP_SYS(userfaultfd),
+    SCMP_SYS(perf_event_open),
+    SCMP_SYS(keyctl),
+    SCMP_SYS(add_key),
+    SCMP_SYS(request_key),
+    SCMP_SYS(mount),
+    SCMP_SYS(umount2),
+    SCMP_SYS(pivot_root),
+    SCMP_SYS(chroot),
+    SCMP_SYS(move_mount),
+    SCMP_SYS(open_tree),
+    SCMP_SYS(fsopen),
+    SCMP_SYS(fsconfig),
+    SCMP_SYS(fsmount),
+    SCMP_SYS(fspick),
+    SCMP_SYS(mount_setattr),
+    SCMP_SYS(unshare),
+    SCMP_SYS(setns),
+    SCMP_SYS(kexec_load),
+    SCMP_SYS(kexec_file_load),
+    SCMP_SYS(init_module),
+    SCMP_SYS(finit_module),
+    SCMP_SYS(delete_module),
+    SCMP_SYS(open_by_handle_at),
+    SCMP_SYS(name_to_handle_at),
+    SCMP_SYS(acct),
+    SCMP_SYS(swapon),
+    SCMP_SYS(swapoff),
+    SCMP_SYS(reboot),
+    SCMP_SYS(iopl),
+    SCMP_SYS(ioperm),
+    SCMP_SYS(quotactl),
+    SCMP_SYS(fanotify_init),
+    SCMP_SYS(lookup_dcookie),
+    SCMP_SYS(move_pages),
+    SCMP_SYS(migrate_pages),
+    SCMP_SYS(pidfd_getfd),
+    SCMP_SYS(settimeofday),
+    SCMP_SYS(clock_settime),
+    SCMP_SYS(clock_adjtime),
+    SCMP_SYS(adjtimex),
+    SCMP_SYS(syslog),
+    SCMP_SYS(vhangup),
     SCMP_SYS(personality),
 };
 
 // The worker has no sockets but its link, starts no program and touches no other process.
 constexpr int not_without_command[] = {
-    SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen),
-    SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork),
-    SCMP_SYS(vfork), SCMP_SYS(tkill), SCMP_SYS(rt_sigqueueinfo), SCMP_SYS(rt_tgsigqueueinfo),
-    SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), SCMP_SYS(process_madvise),
-    SCMP_SYS(process_mrelease), SCMP_SYS(setpriority), SCMP_SYS(ioprio_set),
-    SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setresuid),
-    SCMP_SYS(setresgid),
+    SCMP_SYS(socket),          SCMP_SYS(socketpair),
+    SCMP_SYS(connect),         SCMP_SYS(bind),
+    SCMP_SYS(listen),          SCMP_SYS(accept),
+    SCMP_SYS(accept4),         SCMP_SYS(execve),
+    SCMP_SYS(execveat),        SCMP_SYS(fork),
+    SCMP_SYS(vfork),           SCMP_SYS(tkill),
+    SCMP_SYS(rt_sigqueueinfo), SCMP_SYS(rt_tgsigqueueinfo),
+    SCMP_SYS(pidfd_open),      SCMP_SYS(pidfd_send_signal),
+    SCMP_SYS(process_madvise), SCMP_SYS(process_mrelease),
+    SCMP_SYS(setpriority),     SCMP_SYS(ioprio_set),
+    SCMP_SYS(mknod),           SCMP_SYS(mknodat),
+    SCMP_SYS(setuid),          SCMP_SYS(setgid),
+    SCMP_SYS(setresuid),       SCMP_SYS(setresgid),
 };
 
 class Filter {

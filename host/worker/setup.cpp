@@ -20,6 +20,7 @@ bool take(Setup& setup, std::string_view key, std::string_view value) {
     if (key == "read") return setup.folders.push_back({std::string(value), false}), true;
     if (key == "write") return setup.folders.push_back({std::string(value), true}), true;
     if (key == "memory_mb") return number(value, setup.memory_mb);
+    if (key == "processes") return number(value, setup.processes);
     if (key == "open_files") return number(value, setup.open_files);
     if (key != "sandbox") return false;
     if (value == "plain") return setup.sandbox = Sandbox::plain, true;

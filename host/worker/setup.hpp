@@ -27,7 +27,7 @@ struct Setup {
     std::vector<Folder> folders;
     std::vector<std::string> hidden;  // what a command must not find, folders included
     std::string probe;                // a file among the hidden that must not open
-    unsigned long memory_mb = 512, open_files = 64;
+    unsigned long memory_mb = 512, open_files = 64, processes = 0;  // 0: no limit of its own
 };
 
 // Lines of "key value". Nothing when a line is not understood: a limit must not be lost.

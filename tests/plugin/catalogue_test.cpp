@@ -1,6 +1,6 @@
 #include "plugin/catalogue.hpp"
-#include "plugin/lock.hpp"
 #include "../temp_folder.hpp"
+#include "plugin/lock.hpp"
 #include "rig.hpp"
 
 namespace fs = std::filesystem;
@@ -15,7 +15,8 @@ struct Place {
     Place() {
         fs::create_directories(install);
         fs::create_directories(home / "plugins");
-        for (auto const& path : {install, home, home / "plugins"}) fs::permissions(path, fs::perms::owner_all);
+        for (auto const& path : {install, home, home / "plugins"})
+            fs::permissions(path, fs::perms::owner_all);
         config.home = home;
     }
     void put(std::string const& name, fs::path const& where, std::string as = "") {

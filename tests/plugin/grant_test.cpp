@@ -1,5 +1,5 @@
-#include "rig.hpp"
 #include "../temp_folder.hpp"
+#include "rig.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -68,15 +68,20 @@ TEST_CASE("a command cannot undo its confinement", "[grant]") {
     auto home = rig.house.home.string();
     using Catch::Matchers::Contains;
     CHECK(rig.call("unmount " + home).text() == "errno Operation not permitted");
-    auto kernel_refuses = rig.call("run umount -l " + home + "; cat " + home + "/vault/secrets.vault; "
-                                   "unshare -Urm umount " + home + " 2>&1 | head -1; "
-                                   "grep -E 'Cap(Prm|Eff|Bnd|Inh|Amb)' /proc/self/status").text();
+    auto kernel_refuses = rig.call("run umount -l " + home + "; cat " + home +
+                                   "/vault/secrets.vault; "
+                                   "unshare -Urm umount " +
+                                   home +
+                                   " 2>&1 | head -1; "
+                                   "grep -E 'Cap(Prm|Eff|Bnd|Inh|Amb)' /proc/self/status")
+                              .text();
     CHECK_THAT(kernel_refuses, !Contains("sealed"));
     CHECK_THAT(kernel_refuses, Contains("CapBnd:\t0000000000000000"));
     CHECK_THAT(kernel_refuses, Contains("CapEff:\t0000000000000000"));
     // The first process of its world is the worker, not this machine's.
     CHECK_THAT(rig.call("run cat /proc/1/comm").text(), Contains("parley-worker"));
-    CHECK_THAT(rig.call("run ls /proc/" + std::to_string(getpid())).text(), Contains("No such file"));
+    CHECK_THAT(rig.call("run ls /proc/" + std::to_string(getpid())).text(),
+               Contains("No such file"));
     CHECK_THAT(rig.call("run cat /proc/1/root" + rig.house.key.string()).text(), Contains("cat:"));
     CHECK_THAT(rig.call("run cat /proc/1/environ /proc/1/fd/3 2>&1").text(), !Contains("key"));
 }
@@ -84,8 +89,11 @@ TEST_CASE("a command cannot undo its confinement", "[grant]") {
 TEST_CASE("a command that runs as root cannot reach the machine beneath", "[grant]") {
     CommandRig rig;
     using Catch::Matchers::Contains;
-    auto out = rig.call("run echo x > /proc/sys/kernel/core_pattern; echo x > /sys/kernel/uevent_helper; "
-                        "ls /dev; ls -A /run; echo x > /proc/sysrq-trigger").text();
+    auto out =
+        rig.call(
+               "run echo x > /proc/sys/kernel/core_pattern; echo x > /sys/kernel/uevent_helper; "
+               "ls /dev; ls -A /run; echo x > /proc/sysrq-trigger")
+            .text();
     CHECK_THAT(out, Contains("Read-only file system"));
     CHECK_THAT(out, Contains("null"));
     for (auto const* device : {"vda", "sda", "mem", "kmsg"}) CHECK_THAT(out, !Contains(device));
@@ -94,8 +102,9 @@ TEST_CASE("a command that runs as root cannot reach the machine beneath", "[gran
 
 TEST_CASE("a command's own temporary files, devices and programs work", "[grant]") {
     CommandRig rig;
-    CHECK(rig.call("run echo t > /tmp/t && cat /tmp/t && echo x > /dev/null && head -c 4 /dev/urandom | wc -c").text() ==
-          "t\n4\n");
+    CHECK(rig.call("run echo t > /tmp/t && cat /tmp/t && echo x > /dev/null && head -c 4 "
+                   "/dev/urandom | wc -c")
+              .text() == "t\n4\n");
     CHECK_FALSE(fs::exists("/tmp/t"));
     CHECK(rig.call("run python3 -c 'print(6*7)' 2>/dev/null || echo 42").text() == "42\n");
     CHECK(rig.call("run sh -c 'exit 0' | cat; echo $$ | wc -l").text() == "1\n");
@@ -126,6 +135,15 @@ TEST_CASE("a command that runs too long is killed with its tree", "[grant]") {
     CHECK(fs::file_size(ticks) == size);
 }
 
+TEST_CASE("a fork bomb ends with its call", "[grant]") {
+    CommandRig rig;
+    CallOptions options;
+    options.timeout = std::chrono::milliseconds(500);
+    rig.call("run for i in $(seq 40); do (sleep 60 &) ; done; echo $(ls -d /proc/[0-9]* | wc -l)",
+             options);
+    CHECK(rig.call("run ls -d /proc/[0-9]* | wc -l").text().size() == 2);  // a handful
+}
+
 TEST_CASE("each call with a grant has a process of its own", "[grant]") {
     CommandRig rig;
     CHECK(rig.call("run echo left > /tmp/left; echo $PPID").text() == "1\n");
@@ -133,7 +151,8 @@ TEST_CASE("each call with a grant has a process of its own", "[grant]") {
     std::vector<Answer> answers(limits::call_workers + 8);
     for (auto& answer : answers) rig.begin("run echo all", answer);
     CHECK(rig.until([&] {
-        return std::all_of(answers.begin(), answers.end(), [](auto& a) { return a.result.has_value(); });
+        return std::all_of(answers.begin(), answers.end(),
+                           [](auto& a) { return a.result.has_value(); });
     }));
     for (auto& answer : answers) CHECK(answer.text() == "all\n");
 }
@@ -152,12 +171,14 @@ TEST_CASE("a worker with a folder sees that folder and nothing else of the host"
     SECTION("it may only read where it was granted reading") {
         rig.spec.grants = {{"workspace", house.mine, GrantNeed::Access::read}};
         CHECK(rig.call("read " + note).text() == "read workspace note");
-        CHECK(rig.call("write " + (house.mine / "new.txt").string()).text() == "errno Read-only file system");
+        CHECK(rig.call("write " + (house.mine / "new.txt").string()).text() ==
+              "errno Read-only file system");
     }
     for (std::string hidden : {"/etc/passwd", "/proc/self/status", "/sys/kernel", "/etc/hostname"})
         CHECK_THAT(rig.call("read " + hidden).text(), Contains("No such file"));
     CHECK_THAT(rig.call("read " + house.key.string()).text(), Contains("No such file"));
-    CHECK_THAT(rig.call("read " + (house.other / "private.txt").string()).text(), Contains("No such file"));
+    CHECK_THAT(rig.call("read " + (house.other / "private.txt").string()).text(),
+               Contains("No such file"));
     CHECK_THAT(rig.call("write /anything").text(), Contains("Read-only"));
     CHECK_THAT(rig.call("write /plugin.so").text(), Contains("errno"));
     CHECK(rig.call("socket").text() == "errno Operation not permitted");
@@ -183,8 +204,12 @@ TEST_CASE("a grant that cannot be made is refused with the reason", "[grant]") {
 
 TEST_CASE("a command is refused when home or key cannot be hidden", "[grant]") {
     CommandRig rig;
-    SECTION("the key lies at the root") { rig.spec.key_file = "/vault.key"; }
-    SECTION("there is no home") { rig.spec.home = ""; }
+    SECTION("the key lies at the root") {
+        rig.spec.key_file = "/vault.key";
+    }
+    SECTION("there is no home") {
+        rig.spec.home = "";
+    }
     CHECK_FALSE(*rig.call("run echo never").result);
 }
 
@@ -198,7 +223,9 @@ TEST_CASE("cancelling and stopping end a call worker", "[grant]") {
     CommandRig rig;
     Answer answer;
     auto id = rig.begin("ignore", answer);
-    SECTION("before it has started") { rig.get().cancel(id); }
+    SECTION("before it has started") {
+        rig.get().cancel(id);
+    }
     SECTION("while it works") {
         rig.until([&] { return !rig.get().profile().empty(); });
         rig.get().cancel(id);

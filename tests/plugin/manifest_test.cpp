@@ -25,9 +25,10 @@ std::string with(std::string const& member) {
     auto text = base;
     auto key = member.substr(0, member.find(':'));
     if (auto at = text.find(key + ":"); at != text.npos) {
-        auto end = text.find_first_of(",}", text[at + key.size() + 1] == '{' || text[at + key.size() + 1] == '['
-                                                ? text.find_first_of("}]", at) + 1
-                                                : at);
+        auto end = text.find_first_of(
+            ",}", text[at + key.size() + 1] == '{' || text[at + key.size() + 1] == '['
+                      ? text.find_first_of("}]", at) + 1
+                      : at);
         text.replace(at, end - at, member);
         return text;
     }
@@ -58,11 +59,13 @@ TEST_CASE("a manifest says what a plugin is and wants", "[manifest]") {
 }
 
 TEST_CASE("a skill's parameters are kept as their author wrote them", "[manifest]") {
-    auto manifest = parse_manifest(read_text(fs::path(SOURCE_FOLDER) / "tests/plugin/zoo/zoo.json"));
+    auto manifest =
+        parse_manifest(read_text(fs::path(SOURCE_FOLDER) / "tests/plugin/zoo/zoo.json"));
     REQUIRE(manifest);
     CHECK(manifest->skills.at(0).parameters ==
           R"({"type":"object",  "properties":{"b":{"type":"number"},"a":{}}})");
-    CHECK(exact_text(R"({"a" : [1, {"b\"":2, "c": "x]y" } ] })", {"a", "1", "c"}, "") == R"("x]y")");
+    CHECK(exact_text(R"({"a" : [1, {"b\"":2, "c": "x]y" } ] })", {"a", "1", "c"}, "") ==
+          R"("x]y")");
     CHECK(exact_text(R"({"a":1.50})", {"a"}, "") == "1.50");
     CHECK(exact_text(R"({"a":1})", {"b"}, "fallback") == "fallback");
 }
@@ -70,7 +73,8 @@ TEST_CASE("a skill's parameters are kept as their author wrote them", "[manifest
 TEST_CASE("every manifest of this repository is sound", "[manifest]") {
     for (auto const* folder : {"plugins", "sdk/examples"})
         if (fs::exists(fs::path(SOURCE_FOLDER) / folder))
-            for (auto const& entry : fs::recursive_directory_iterator(fs::path(SOURCE_FOLDER) / folder))
+            for (auto const& entry :
+                 fs::recursive_directory_iterator(fs::path(SOURCE_FOLDER) / folder))
                 if (entry.path().filename() == "plugin.json") {
                     INFO(entry.path() << " " << refusal(read_text(entry.path())));
                     CHECK(parse_manifest(read_text(entry.path())));
@@ -83,32 +87,53 @@ TEST_CASE("an unknown key refuses a manifest at every level", "[manifest]") {
     CHECK_THAT(refusal(with(R"("egres":[])")), Contains("do you mean \"egress\"?"));
     CHECK_THAT(refusal(with(R"("abi":{"major":1,"minor":0,"patch":1})")), Contains("patch"));
     CHECK_THAT(refusal(with(R"("egress":[{"host":"a.example","prt":1}])")), Contains("egress[0]"));
-    CHECK_THAT(refusal(with(R"("secrets":[{"name":"k","slot":["stream"]}])")), Contains("secrets[0]"));
+    CHECK_THAT(refusal(with(R"("secrets":[{"name":"k","slot":["stream"]}])")),
+               Contains("secrets[0]"));
     CHECK_THAT(refusal(with(R"("grants":[{"name":"g","acces":"read"}])")), Contains("grants[0]"));
     CHECK_THAT(refusal(with(R"("limits":{"memory":1})")), Contains("limits"));
-    CHECK_THAT(refusal(with(R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"},"uses":{"egresses":true}}])")),
-               Contains("skills[0].uses"));
+    CHECK_THAT(
+        refusal(with(
+            R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"},"uses":{"egresses":true}}])")),
+        Contains("skills[0].uses"));
 }
 
 TEST_CASE("a manifest that makes no sense is refused with the place", "[manifest]") {
     using Catch::Matchers::Contains;
-    for (auto const* member : {
-             R"("manifest":2)", R"("id":"Bad Id")", R"("id":"")", R"("version":"1.0")", R"("version":"01.0.0")",
-             R"("abi":{"major":2,"minor":0})", R"("abi":{"major":1,"minor":9})", R"("roles":[])",
-             R"("roles":["parley.oracle/1"])", R"("roles":["parley.skill/1","parley.skill/1"])",
-             R"("requires":["parley.host.ws/1"])", R"("summary":7)", R"("egress":[{}])",
-             R"("egress":[{"host":"a.example","from_config":"u"}])", R"("egress":[{"host":"Upper.Example"}])",
-             R"("egress":[{"host":"a/b"}])", R"("egress":[{"host":"a.example","port":0}])",
-             R"("egress":[{"host":"a.example","port":65536}])", R"("egress":[{"host":"a.example","methods":["get"]}])",
-             R"("egress":[{"host":"a.example","stream":true}])", R"("secrets":[{"name":"k","slots":["cookie"]}])",
-             R"("secrets":[{"name":"k","hosts":["*.example"]}])", R"("secrets":[{"name":"k","hosts":["from_config:x"]}])",
-             R"("secrets":[{"name":"k"},{"name":"k"}])", R"("grants":[{"name":"command","access":"read"}])",
-             R"("grants":[{"name":"x","access":"run"}])", R"("config_schema":{"type":"object","oneOfThese":[]})",
-             R"("skills":[{"name":"a","summary":"s"}])", R"("skills":[{"name":"A","summary":"s","parameters":{}}])",
-             R"("skills":[{"name":"a","summary":"s","parameters":{"type":"objekt"}}])",
-             R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"},"effect":"maybe"}])",
-             R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"},"uses":{"grants":["x"]}}])",
-             R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"},"timeout_s":0}])"}) {
+    for (
+        auto const* member :
+        {R"("manifest":2)",
+         R"("id":"Bad Id")",
+         R"("id":"")",
+         R"("version":"1.0")",
+         R"("version":"01.0.0")",
+         R"("abi":{"major":2,"minor":0})",
+         R"("abi":{"major":1,"minor":9})",
+         R"("roles":[])",
+         R"("roles":["parley.oracle/1"])",
+         R"("roles":["parley.skill/1","parley.skill/1"])",
+         R"("requires":["parley.host.ws/1"])",
+         R"("summary":7)",
+         R"("egress":[{}])",
+         R"("egress":[{"host":"a.example","from_config":"u"}])",
+         R"("egress":[{"host":"Upper.Example"}])",
+         R"("egress":[{"host":"a/b"}])",
+         R"("egress":[{"host":"a.example","port":0}])",
+         R"("egress":[{"host":"a.example","port":65536}])",
+         R"("egress":[{"host":"a.example","methods":["get"]}])",
+         R"("egress":[{"host":"a.example","stream":true}])",
+         R"("secrets":[{"name":"k","slots":["cookie"]}])",
+         R"("secrets":[{"name":"k","hosts":["*.example"]}])",
+         R"("secrets":[{"name":"k","hosts":["from_config:x"]}])",
+         R"("secrets":[{"name":"k"},{"name":"k"}])",
+         R"("grants":[{"name":"command","access":"read"}])",
+         R"("grants":[{"name":"x","access":"run"}])",
+         R"("config_schema":{"type":"object","oneOfThese":[]})",
+         R"("skills":[{"name":"a","summary":"s"}])",
+         R"("skills":[{"name":"A","summary":"s","parameters":{}}])",
+         R"("skills":[{"name":"a","summary":"s","parameters":{"type":"objekt"}}])",
+         R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"},"effect":"maybe"}])",
+         R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"},"uses":{"grants":["x"]}}])",
+         R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"},"timeout_s":0}])"}) {
         INFO(member);
         CHECK_THAT(refusal(with(member)), Contains("the manifest: "));
     }
@@ -120,21 +145,24 @@ TEST_CASE("a manifest that makes no sense is refused with the place", "[manifest
 
 TEST_CASE("approval never is believed of pure skills only", "[manifest]") {
     auto skill = [](std::string const& effect) {
-        auto manifest = parse_manifest(with(R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"},"approval":"never")" +
-                                            effect + "}]"));
+        auto manifest = parse_manifest(with(
+            R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"},"approval":"never")" +
+            effect + "}]"));
         REQUIRE(manifest);
         return manifest->skills.at(0).approval;
     };
     CHECK(skill(R"(,"effect":"pure")") == ApprovalNeed::never);
     CHECK(skill(R"(,"effect":"idempotent")") == ApprovalNeed::policy);
     CHECK(skill("") == ApprovalNeed::policy);
-    auto silent = parse_manifest(with(R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"}}])"));
+    auto silent = parse_manifest(
+        with(R"("skills":[{"name":"a","summary":"s","parameters":{"type":"object"}}])"));
     REQUIRE(silent);
     CHECK(silent->skills.at(0).approval == ApprovalNeed::always);
     CHECK(silent->skills.at(0).effect == EffectClass::irreversible);
 }
 
-TEST_CASE("the note is read from a real library, and a library without one is told apart", "[elf]") {
+TEST_CASE("the note is read from a real library, and a library without one is told apart",
+          "[elf]") {
     auto bytes = read_text(zoo("zoo"));
     auto note = read_note(bytes);
     REQUIRE(note);
@@ -146,7 +174,9 @@ TEST_CASE("the note is read from a real library, and a library without one is to
     CHECK(check_elf(read_text(zoo("silent"))).error().what.find("zoo_silent") != std::string::npos);
     CHECK_FALSE(check_elf(read_text("/proc/self/exe")));
     CHECK_FALSE(read_note(""));
-    CHECK_FALSE(read_note("\x7f" "ELF"));
+    CHECK_FALSE(
+        read_note("\x7f"
+                  "ELF"));
 }
 
 TEST_CASE("a library that needs more than the worker has is refused by name", "[elf]") {
@@ -174,7 +204,8 @@ TEST_CASE("no truncation and no damage of a library makes the reader crash or ha
         auto damaged = whole;
         for (int flips = 1 + static_cast<int>(random() % 8); flips > 0; --flips) {
             // Headers and tables lie in front; half of the damage goes there.
-            auto range = random() % 2 ? std::min<std::size_t>(4096, damaged.size()) : damaged.size();
+            auto range =
+                random() % 2 ? std::min<std::size_t>(4096, damaged.size()) : damaged.size();
             damaged[random() % range] = static_cast<char>(random());
         }
         sound += bool(check_elf(damaged));

@@ -1,7 +1,7 @@
+#include "../temp_folder.hpp"
 #include "plugin/egress.hpp"
 #include "plugin/inject.hpp"
 #include "plugin/worker.hpp"
-#include "../temp_folder.hpp"
 #include "rig.hpp"
 
 #include <boost/json/value.hpp>
@@ -59,8 +59,8 @@ TEST_CASE("private addresses are refused but for what the operator wrote", "[egr
     auto spec = spec_with({});
     auto declared = rule("api.example.org");
     CHECK(may_connect(spec, declared, "api.example.org", "93.184.216.34", 443));
-    for (auto const* address : {"127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.169.254", "::1", "fd00::1",
-                                "::ffff:10.0.0.1", "0.0.0.0", "100.64.0.1"}) {
+    for (auto const* address : {"127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.169.254", "::1",
+                                "fd00::1", "::ffff:10.0.0.1", "0.0.0.0", "100.64.0.1"}) {
         INFO(address);
         CHECK_FALSE(may_connect(spec, declared, "api.example.org", address, 443));
         auto named = configured("ollama.lan", 11434, true);
@@ -72,14 +72,16 @@ TEST_CASE("private addresses are refused but for what the operator wrote", "[egr
     }
     CHECK(may_connect(spec, configured("192.168.1.5", 80, true), "192.168.1.5", "192.168.1.5", 80));
     CHECK(may_connect(spec, configured("localhost", 11434, true), "localhost", "127.0.0.1", 11434));
-    CHECK_FALSE(may_connect(spec, configured("localhost", 11434, true), "localhost", "10.0.0.1", 11434));
+    CHECK_FALSE(
+        may_connect(spec, configured("localhost", 11434, true), "localhost", "10.0.0.1", 11434));
 }
 
 TEST_CASE("the host's own listener is never a destination", "[egress]") {
     auto spec = spec_with({});
     spec.allow_private = true;
     for (auto const* address : {"127.0.0.1", "127.0.0.2", "::1", "0.0.0.0"})
-        CHECK_FALSE(may_connect(spec, configured("127.0.0.1", 7420, true), "127.0.0.1", address, 7420));
+        CHECK_FALSE(
+            may_connect(spec, configured("127.0.0.1", 7420, true), "127.0.0.1", address, 7420));
 }
 
 TEST_CASE("a redirect's target is read as a browser would", "[egress]") {
@@ -111,7 +113,8 @@ TEST_CASE("the operator's list narrows the egress and never widens it", "[policy
     CHECK(open->at(1).host == "127.0.0.1");
     CHECK(open->at(1).port == 11434);
     CHECK(open->at(1).plain);
-    auto narrowed = resolve_egress(manifest, config, std::vector<std::string>{"hooks.slack.example"});
+    auto narrowed =
+        resolve_egress(manifest, config, std::vector<std::string>{"hooks.slack.example"});
     REQUIRE(narrowed);
     REQUIRE(narrowed->size() == 2);
     CHECK(narrowed->at(0).host == "hooks.slack.example");
@@ -139,14 +142,16 @@ TEST_CASE("no grant may contain, equal or lie inside the home or the key's folde
     config.home = folder.path / "home";
     auto key = folder.path / "keys/vault.key";
     auto workspace = config.home / "agents/ops/workspace";
-    for (auto const& path : {workspace, config.home / "ledger", key.parent_path(), folder.path / "reports"})
+    for (auto const& path :
+         {workspace, config.home / "ledger", key.parent_path(), folder.path / "reports"})
         fs::create_directories(path);
     config.agents[AgentName("ops")].workspace = workspace;
     CHECK(check_grant(folder.path / "reports", config, key));
     CHECK(check_grant(workspace, config, key));
     fs::create_directory_symlink(config.home, folder.path / "link");
-    for (auto const& path : {folder.path, config.home, config.home / "ledger", key.parent_path(),
-                             folder.path / "link", folder.path / "reports/../home", config.home / "agents"}) {
+    for (auto const& path :
+         {folder.path, config.home, config.home / "ledger", key.parent_path(), folder.path / "link",
+          folder.path / "reports/../home", config.home / "agents"}) {
         INFO(path);
         CHECK_FALSE(check_grant(path, config, key));
     }
@@ -166,20 +171,29 @@ TEST_CASE("a secret is placed only where its slot is declared", "[inject]") {
     };
     CHECK(read(R"([{"slot":"header:authorization","secret":"token","prefix":"Bearer "}])"));
     CHECK(read(R"([{"slot":"stream:TOKEN","secret":"token"}])"));
-    for (auto const* wrong : {R"([{"slot":"header:X-Leak","secret":"token"}])", R"([{"slot":"query:q","secret":"token"}])",
-                              R"([{"slot":"path:OTHER","secret":"token"}])", R"([{"slot":"body:/x","secret":"token"}])",
-                              R"([{"slot":"header:Authorization","secret":"another"}])", R"([{"slot":"cookie","secret":"token"}])",
-                              R"([{"slot":"header:Authorization"}])", R"([{"slot":"header:Authorization","secret":"token","encode":"rot13"}])",
-                              R"({})", R"("x")", R"([7])"}) {
+    for (auto const* wrong :
+         {R"([{"slot":"header:X-Leak","secret":"token"}])",
+          R"([{"slot":"query:q","secret":"token"}])", R"([{"slot":"path:OTHER","secret":"token"}])",
+          R"([{"slot":"body:/x","secret":"token"}])",
+          R"([{"slot":"header:Authorization","secret":"another"}])",
+          R"([{"slot":"cookie","secret":"token"}])", R"([{"slot":"header:Authorization"}])",
+          R"([{"slot":"header:Authorization","secret":"token","encode":"rot13"}])", R"({})",
+          R"("x")", R"([7])"}) {
         INFO(wrong);
         CHECK_FALSE(read(wrong));
     }
 }
 
-TEST_CASE("each slot is filled in its own way, and text that looks like one is only text", "[inject]") {
-    auto place = [](Placement::Kind kind, std::string where, std::string path, std::string body = "",
-                    std::string prefix = "", Placement::Encode encode = Placement::Encode::none) {
-        Outgoing out{"GET", "https://a.example:443", std::move(path), {{"Authorization", "old"}, {"X", "TOKEN"}}, std::move(body)};
+TEST_CASE("each slot is filled in its own way, and text that looks like one is only text",
+          "[inject]") {
+    auto place = [](Placement::Kind kind, std::string where, std::string path,
+                    std::string body = "", std::string prefix = "",
+                    Placement::Encode encode = Placement::Encode::none) {
+        Outgoing out{"GET",
+                     "https://a.example:443",
+                     std::move(path),
+                     {{"Authorization", "old"}, {"X", "TOKEN"}},
+                     std::move(body)};
         Placement placement{kind, std::move(where), "token", std::move(prefix), "", encode};
         auto placed = place_secret(out, placement, "s3:cr/t");
         if (!placed) return std::string("refused");
@@ -188,14 +202,16 @@ TEST_CASE("each slot is filled in its own way, and text that looks like one is o
         return text;
     };
     using Kind = Placement::Kind;
-    CHECK(place(Kind::header, "Authorization", "/", "", "Bearer ") == "/||X=TOKEN|Authorization=Bearer s3:cr/t");
+    CHECK(place(Kind::header, "Authorization", "/", "", "Bearer ") ==
+          "/||X=TOKEN|Authorization=Bearer s3:cr/t");
     CHECK(place(Kind::header, "Authorization", "/", "", "u:", Placement::Encode::base64) ==
           "/||X=TOKEN|Authorization=dTpzMzpjci90");
     CHECK(place(Kind::path, "TOKEN", "/TOKEN/send?x=TOKEN", "", "bot") ==
           "/bots3:cr%2Ft/send?x=TOKEN||Authorization=old|X=TOKEN");
     CHECK(place(Kind::path, "TOKEN", "/TOKEN/TOKEN") == "refused");
     CHECK(place(Kind::path, "TOKEN", "/x/TOKENS") == "refused");
-    CHECK(place(Kind::query, "key", "/p?a=1") == "/p?a=1&key=s3%3Acr%2Ft||Authorization=old|X=TOKEN");
+    CHECK(place(Kind::query, "key", "/p?a=1") ==
+          "/p?a=1&key=s3%3Acr%2Ft||Authorization=old|X=TOKEN");
     CHECK(place(Kind::query, "key", "/p?key=1") == "refused");
     CHECK(place(Kind::body, "/auth/token", "/", R"({"auth":{"a":"TOKEN"}})") ==
           R"(/|{"auth":{"a":"TOKEN","token":"s3:cr/t"}}|Authorization=old|X=TOKEN)");

@@ -26,7 +26,8 @@ struct Answer {
     std::vector<std::string> items;
     std::string text() const {
         if (!result) return "(no answer)";
-        return *result ? **result : std::string(name_of(result->error().fault)) + ": " + result->error().what;
+        return *result ? **result
+                       : std::string(name_of(result->error().fault)) + ": " + result->error().what;
     }
 };
 
@@ -37,8 +38,8 @@ struct Rig {
     WorkerSpec spec;
     std::vector<std::string> lines;  // what the worker said
     std::map<std::string, std::string> store;
-    std::string marked;              // a text that find_secret knows
-    std::vector<std::string> used;   // secrets that were placed, and where
+    std::string marked;             // a text that find_secret knows
+    std::vector<std::string> used;  // secrets that were placed, and where
     std::shared_ptr<Worker> worker;
 
     explicit Rig(std::string const& plugin) {
@@ -49,21 +50,28 @@ struct Rig {
             lines.emplace_back(text);
         };
         deps.find_secret = [this](std::string_view bytes) {
-            return !marked.empty() && bytes.find(marked) != bytes.npos ? std::string("test/secret") : "";
+            return !marked.empty() && bytes.find(marked) != bytes.npos ? std::string("test/secret")
+                                                                       : "";
         };
-        deps.secret = [](SecretName const& name) { return Secret::from("value-of-" + name.text()); };
-        deps.secret_used = [this](SecretName const& name, std::string const&, std::string const& host) {
+        deps.secret = [](SecretName const& name) {
+            return Secret::from("value-of-" + name.text());
+        };
+        deps.secret_used = [this](SecretName const& name, std::string const&,
+                                  std::string const& host) {
             used.push_back(name.text() + "@" + host);
         };
-        deps.kv_get = [this](std::string const& owner, std::string_view key) -> std::optional<std::string> {
+        deps.kv_get = [this](std::string const& owner,
+                             std::string_view key) -> std::optional<std::string> {
             auto found = store.find(owner + "/" + std::string(key));
             if (found == store.end()) return {};
             return found->second;
         };
-        deps.kv_put = [this](std::string const& owner, std::string key, std::optional<std::string> value,
-                             std::function<void()> durable) {
-            if (value) store[owner + "/" + key] = *value;
-            else store.erase(owner + "/" + key);
+        deps.kv_put = [this](std::string const& owner, std::string key,
+                             std::optional<std::string> value, std::function<void()> durable) {
+            if (value)
+                store[owner + "/" + key] = *value;
+            else
+                store.erase(owner + "/" + key);
             loop.post(std::move(durable));
         };
         auto file = PluginFile::read(zoo(plugin));

@@ -27,7 +27,8 @@ struct Service {
                   response.content_type = "text/event-stream";
                   response.body = "event: a\ndata: one\n\ndata: two\nid: 7\n\n";
               }
-              if (request.target.starts_with("/leak")) response.body = "it is value-of-test/token, there";
+              if (request.target.starts_with("/leak"))
+                  response.body = "it is value-of-test/token, there";
               reply->send(std::move(response));
           }) {
         REQUIRE(server.listen_tcp("127.0.0.1", 0));
@@ -58,7 +59,8 @@ using Catch::Matchers::Contains;
 
 TEST_CASE("a plugin fetches by the host's hand", "[http]") {
     NetRig rig;
-    auto out = rig.http(R"("method":"POST",)" + rig.url("/v1/x") + R"(,"headers":[["X-Mine","yes"]])", "the body");
+    auto out = rig.http(
+        R"("method":"POST",)" + rig.url("/v1/x") + R"(,"headers":[["X-Mine","yes"]])", "the body");
     CHECK_THAT(out, Contains("HEAD {\"status\":200") && Contains("DATA hello") && Contains("DONE"));
     REQUIRE(rig.service.seen.size() == 1);
     CHECK(rig.service.seen[0].body == "the body");
@@ -70,18 +72,21 @@ TEST_CASE("an event stream arrives event by event", "[http]") {
     NetRig rig;
     auto out = rig.http(rig.url("/events") + R"(,"framing":"sse")");
     CHECK_THAT(out, Contains(R"(EVENT {"event":"a","data":"one","id":""})") &&
-                        Contains(R"(EVENT {"event":"message","data":"two","id":"7"})") && Contains("DONE"));
+                        Contains(R"(EVENT {"event":"message","data":"two","id":"7"})") &&
+                        Contains("DONE"));
 }
 
 TEST_CASE("egress that is not declared fails before anything is resolved or sent", "[http]") {
     NetRig rig;
-    for (auto const* url : {"https://evil.example/", "http://127.0.0.1:1/", "https://127.0.0.1/", "http://localhost/",
-                            "http://169.254.169.254/latest/meta-data/", "https://user:pw@api.example.org/"}) {
+    for (auto const* url :
+         {"https://evil.example/", "http://127.0.0.1:1/", "https://127.0.0.1/", "http://localhost/",
+          "http://169.254.169.254/latest/meta-data/", "https://user:pw@api.example.org/"}) {
         INFO(url);
         auto out = rig.http(std::string(R"("url":")") + url + "\"");
         CHECK_THAT(out, Contains("FAILED") && Contains("\"sent\":false"));
     }
-    CHECK_THAT(rig.http(R"("method":"POST","url":"https://api.example.org/")"), Contains("\"denied\""));
+    CHECK_THAT(rig.http(R"("method":"POST","url":"https://api.example.org/")"),
+               Contains("\"denied\""));
     CHECK(rig.service.seen.empty());
 }
 
@@ -94,7 +99,8 @@ TEST_CASE("the host's own listener is refused even when the operator wrote it", 
 
 TEST_CASE("a secret goes into its declared slot for its declared host", "[http]") {
     NetRig rig;
-    rig.http(rig.url("/v1") + R"(,"inject":[{"slot":"header:Authorization","secret":"token","prefix":"Bearer "}])");
+    rig.http(rig.url("/v1") +
+             R"(,"inject":[{"slot":"header:Authorization","secret":"token","prefix":"Bearer "}])");
     REQUIRE(rig.service.seen.size() == 1);
     CHECK(rig.service.seen[0].header("authorization") == "Bearer value-of-test/token");
     CHECK(rig.used == std::vector<std::string>{"test/token@127.0.0.1"});
@@ -109,9 +115,11 @@ TEST_CASE("a secret goes into its declared slot for its declared host", "[http]"
 TEST_CASE("a secret for another host, slot or field is refused and nothing leaves", "[http]") {
     NetRig rig;
     rig.spec.secrets["other"] = {"test", "other"};
-    for (auto const* inject : {R"([{"slot":"header:X-Other","secret":"other"}])", R"([{"slot":"header:Cookie","secret":"token"}])",
+    for (auto const* inject : {R"([{"slot":"header:X-Other","secret":"other"}])",
+                               R"([{"slot":"header:Cookie","secret":"token"}])",
                                R"([{"slot":"header:Authorization","secret":"nobody"}])"})
-        CHECK_THAT(rig.http(rig.url("/") + R"(,"inject":)" + inject), Contains("\"denied\"") && Contains("\"sent\":false"));
+        CHECK_THAT(rig.http(rig.url("/") + R"(,"inject":)" + inject),
+                   Contains("\"denied\"") && Contains("\"sent\":false"));
     CHECK(rig.service.seen.empty());
     CHECK(rig.used.empty());
 }
@@ -119,12 +127,14 @@ TEST_CASE("a secret for another host, slot or field is refused and nothing leave
 TEST_CASE("a secret that stands in the request itself fails the call", "[http]") {
     NetRig rig;
     rig.marked = "value-of-test";
-    for (auto const& request : {rig.url("/?q=value-of-test"), rig.url("/") + R"(,"headers":[["X","value-of-test"]])"}) {
+    for (auto const& request :
+         {rig.url("/?q=value-of-test"), rig.url("/") + R"(,"headers":[["X","value-of-test"]])"}) {
         auto answer = rig.call("http {" + request + "}\n");
         REQUIRE_FALSE(*answer.result);
         CHECK(answer.result->error().fault == Fault::secret);
     }
-    CHECK(rig.call("http {" + rig.url("/") + "}\nvalue-of-test").result->error().fault == Fault::secret);
+    CHECK(rig.call("http {" + rig.url("/") + "}\nvalue-of-test").result->error().fault ==
+          Fault::secret);
     CHECK(rig.service.seen.empty());
 }
 
@@ -144,8 +154,9 @@ TEST_CASE("a redirect of a host from the config is handed on, not followed", "[h
 
 TEST_CASE("headers that are the host's cannot be set, and none can hold a line break", "[http]") {
     NetRig rig;
-    for (auto const* header : {R"(["Host","evil"])", R"(["content-length","1"])", R"(["Transfer-Encoding","chunked"])",
-                               R"(["X","a\r\nHost: evil"])", R"(["X Y","a"])"})
+    for (auto const* header :
+         {R"(["Host","evil"])", R"(["content-length","1"])", R"(["Transfer-Encoding","chunked"])",
+          R"(["X","a\r\nHost: evil"])", R"(["X Y","a"])"})
         CHECK_THAT(rig.http(rig.url("/") + R"(,"headers":[)" + header + "]"), Contains("FAILED"));
     CHECK_THAT(rig.http(R"("url":7)"), Contains("FAILED"));
     CHECK_THAT(rig.call("http nonsense\n").text(), Contains("FAILED"));
@@ -170,7 +181,8 @@ TEST_CASE("an effectful call's first byte waits until it may leave", "[http]") {
     CHECK(asked == 1);
 }
 
-TEST_CASE("a stream goes only where the config points, and its secret is placed in it", "[stream]") {
+TEST_CASE("a stream goes only where the config points, and its secret is placed in it",
+          "[stream]") {
     namespace asio = boost::asio;
     Rig rig("zoo");
     asio::io_context context;
@@ -183,7 +195,8 @@ TEST_CASE("a stream goes only where the config points, and its secret is placed 
         asio::write(socket, asio::buffer("welcome\n", 8));
     });
     auto port = std::to_string(acceptor.local_endpoint().port());
-    auto rules = resolve_egress(rig.spec.file->manifest(), R"({"server":"127.0.0.1","port":)" + port + "}", {});
+    auto rules = resolve_egress(rig.spec.file->manifest(),
+                                R"({"server":"127.0.0.1","port":)" + port + "}", {});
     REQUIRE(rules);
     rig.spec.egress = *rules;
     rig.spec.secrets["token"] = {"test", "token"};
@@ -191,9 +204,11 @@ TEST_CASE("a stream goes only where the config points, and its secret is placed 
         return R"({"host":")" + host + R"(","port":)" + at + R"(,"tls":false})";
     };
     CHECK_THAT(rig.call("tcp " + target("127.0.0.1", "1") + "\n\nhi\n").text(), Contains("denied"));
-    CHECK_THAT(rig.call("tcp " + target("evil.example", port) + "\n\nhi\n").text(), Contains("denied"));
-    auto answer = rig.call("tcp " + target("127.0.0.1", port) +
-                           "\n[{\"slot\":\"stream:TOKEN\",\"secret\":\"token\"}]\nPASS TOKEN TOKEN\n");
+    CHECK_THAT(rig.call("tcp " + target("evil.example", port) + "\n\nhi\n").text(),
+               Contains("denied"));
+    auto answer =
+        rig.call("tcp " + target("127.0.0.1", port) +
+                 "\n[{\"slot\":\"stream:TOKEN\",\"secret\":\"token\"}]\nPASS TOKEN TOKEN\n");
     peer.join();
     CHECK(answer.text() == "welcome\n");
     CHECK(heard == "PASS value-of-test/token TOKEN\n");

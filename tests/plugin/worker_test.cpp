@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <random>
 
 namespace {
 
@@ -11,7 +12,8 @@ std::string frame_hex(unsigned type, unsigned flags, std::uint64_t id, std::stri
     std::string out;
     auto number = [&out](std::uint64_t value, int bytes) {
         constexpr char digits[] = "0123456789abcdef";
-        for (int i = 0; i < bytes; ++i, value >>= 8) out += {digits[value >> 4 & 15], digits[value & 15]};
+        for (int i = 0; i < bytes; ++i, value >>= 8)
+            out += {digits[value >> 4 & 15], digits[value & 15]};
     };
     number(length.value_or(static_cast<unsigned>(body_hex.size() / 2)), 4);
     number(type, 2);
@@ -58,7 +60,8 @@ TEST_CASE("a plugin's failure keeps its own words", "[worker]") {
     auto answer = rig.call(R"(fail {"code":"rate","message":"slow down","retryable":true})");
     REQUIRE_FALSE(*answer.result);
     CHECK(answer.result->error().fault == Fault::peer_failed);
-    CHECK(answer.result->error().what == R"({"code":"rate","message":"slow down","retryable":true})");
+    CHECK(answer.result->error().what ==
+          R"({"code":"rate","message":"slow down","retryable":true})");
     CHECK(rig.call("negative").result->error().fault == Fault::bad_input);
     CHECK(rig.call("forget").result->error().fault == Fault::peer_failed);
     CHECK(rig.call("unheard-of").result->error().fault == Fault::bad_input);
@@ -78,7 +81,8 @@ TEST_CASE("a stream keeps its order, and a fast plugin is told to pause", "[work
     Rig rig("zoo");
     auto answer = rig.call("stream 2000 1000");
     REQUIRE(answer.items.size() == 2000);
-    for (std::size_t i = 0; i < 2000; ++i) CHECK(answer.items[i].starts_with(std::to_string(i) + "."));
+    for (std::size_t i = 0; i < 2000; ++i)
+        CHECK(answer.items[i].starts_with(std::to_string(i) + "."));
     CHECK(answer.text().starts_with("done p"));
 }
 
@@ -101,7 +105,8 @@ TEST_CASE("credit of a durable stream returns only by acknowledge", "[worker]") 
     CHECK_FALSE(answer.result);
     for (std::size_t i = 0; i < answer.items.size(); ++i) {
         rig.get().acknowledge(call, "", answer.items[i].size());
-        if (i + 1 == answer.items.size()) rig.until([&] { return answer.items.size() > i + 1 || answer.result; }, 2);
+        if (i + 1 == answer.items.size())
+            rig.until([&] { return answer.items.size() > i + 1 || answer.result; }, 2);
     }
     CHECK(rig.until([&] { return answer.result.has_value(); }));
     CHECK(answer.items.size() == 100);
@@ -180,7 +185,8 @@ TEST_CASE("a worker that dies fails its open calls and is started again", "[work
     REQUIRE(other.result);
     CHECK_FALSE(*other.result);
     CHECK(rig.call("echo back").text() == "back");
-    CHECK(states == std::vector{Worker::State::ready, Worker::State::restarting, Worker::State::ready});
+    CHECK(states ==
+          std::vector{Worker::State::ready, Worker::State::restarting, Worker::State::ready});
 }
 
 TEST_CASE("an answer that was sent before the worker died still counts", "[worker]") {
@@ -195,7 +201,8 @@ TEST_CASE("an answer that was sent before the worker died still counts", "[worke
 
 TEST_CASE("a worker that keeps dying is quarantined, and calls are refused at once", "[worker]") {
     Rig rig("zoo");
-    for (int i = 0; i < limits::worker_deaths_to_quarantine; ++i) CHECK_FALSE(*rig.call("crash").result);
+    for (int i = 0; i < limits::worker_deaths_to_quarantine; ++i)
+        CHECK_FALSE(*rig.call("crash").result);
     CHECK(rig.until([&] { return rig.get().state() == Worker::State::quarantined; }));
     auto answer = rig.call("echo hello");
     CHECK(answer.result->error().fault == Fault::unavailable);
@@ -234,7 +241,8 @@ TEST_CASE("stop cancels what is open and ends the process", "[worker]") {
     CHECK(rig.call("echo no more").result->error().fault == Fault::unavailable);
 }
 
-TEST_CASE("a lie on the link ends the worker and fails its calls, and the host goes on", "[worker]") {
+TEST_CASE("a lie on the link ends the worker and fails its calls, and the host goes on",
+          "[worker]") {
     Rig rig("zoo");
     CHECK(rig.call("echo up").text() == "up");
     auto lie = [&](std::string const& hex) { return rig.call("raw " + hex).result->error().what; };
@@ -265,19 +273,75 @@ TEST_CASE("a lie on the link ends the worker and fails its calls, and the host g
     SECTION("a message that never ends") {
         CHECK_THAT(rig.call("rawflood").result->error().what, Contains("too long"));
     }
-    SECTION("an unknown type") { CHECK_THAT(lie(frame_hex(99, 0, 0, "")), Contains("unknown type")); }
-    SECTION("unknown flags") { CHECK_THAT(lie(frame_hex(35, 8, 4, "")), Contains("flags")); }
+    SECTION("an unknown type") {
+        CHECK_THAT(lie(frame_hex(99, 0, 0, "")), Contains("unknown type"));
+    }
+    SECTION("unknown flags") {
+        CHECK_THAT(lie(frame_hex(35, 8, 4, "")), Contains("flags"));
+    }
     SECTION("an operation id that is even") {
-        CHECK_THAT(lie(frame_hex(41, 0, 8, "0400000000000000" "01000000")), Contains("operation id"));
+        CHECK_THAT(lie(frame_hex(41, 0, 8,
+                                 "0400000000000000"
+                                 "01000000")),
+                   Contains("operation id"));
     }
     SECTION("a service for a call that is not open") {
-        CHECK_THAT(lie(frame_hex(41, 0, 9, "4200000000000000" "01000000")), Contains("not open"));
+        CHECK_THAT(lie(frame_hex(41, 0, 9,
+                                 "4200000000000000"
+                                 "01000000")),
+                   Contains("not open"));
     }
-    SECTION("a short frame") { CHECK_THAT(lie(frame_hex(36, 0, 4, "0000")), Contains("short")); }
+    SECTION("a short frame") {
+        CHECK_THAT(lie(frame_hex(36, 0, 4, "0000")), Contains("short"));
+    }
     SECTION("two messages mixed") {
-        CHECK_THAT(lie(frame_hex(35, 1, 4, "41") + frame_hex(37, 0, 0, "0000000041")), Contains("mixed"));
+        CHECK_THAT(lie(frame_hex(35, 1, 4, "41") + frame_hex(37, 0, 0, "0000000041")),
+                   Contains("mixed"));
     }
     CHECK(rig.call("echo still here").text() == "still here");
+}
+
+TEST_CASE("random bytes on the link never hurt the host", "[worker]") {
+    auto seed = std::random_device{}();
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    for (int round = 0; round < 40; ++round) {
+        Rig rig("zoo");
+        std::string hex;
+        for (int i = 0; i < 20; ++i) {
+            // Half of it looks like a frame, so that the deeper checks are met too.
+            if (random() % 2) {
+                std::string body;
+                for (auto size = random() % 40; size > 0; --size)
+                    body += {'0', "0123456789abcdef"[random() % 16]};
+                hex += frame_hex(static_cast<unsigned>(33 + random() % 12),
+                                 static_cast<unsigned>(random() % 2), random() % 8, body);
+            } else {
+                for (auto size = random() % 30; size > 0; --size)
+                    hex += {"0123456789abcdef"[random() % 16], '1'};
+            }
+        }
+        Answer answer;
+        auto call = rig.begin("raw " + hex, answer);
+        rig.until([&] { return answer.result.has_value(); }, 1);
+        rig.get().cancel(call);
+        CHECK(rig.until([&] { return answer.result.has_value(); }));
+    }
+}
+
+TEST_CASE("calls to a worker that does not read are refused, not hoarded", "[worker]") {
+    Rig rig("zoo");
+    CHECK(rig.call("echo up").text() == "up");
+    Answer stuck;
+    rig.begin("hang", stuck);
+    std::vector<Answer> answers(16);
+    std::string large(1u << 20, 'x');
+    for (auto& answer : answers) rig.begin("echo " + large, answer);
+    CHECK(rig.until([&] { return answers.back().result.has_value(); }));
+    CHECK(answers.back().result->error().fault == Fault::unavailable);
+    CHECK_FALSE(answers.front().result);
+    rig.get().stop();
+    CHECK(rig.until([&] { return stuck.result && answers.front().result; }));
 }
 
 TEST_CASE("an answer that is not UTF-8 fails its call only", "[worker]") {
@@ -311,7 +375,8 @@ TEST_CASE("a plain worker has no sockets, processes, files or surroundings", "[w
     CHECK(profile.find("no-new-privs") != std::string::npos);
     CHECK(profile.find("seccomp") != std::string::npos);
     if (profile.find("landlock") != std::string::npos) {
-        auto secret = std::filesystem::temp_directory_path() / ("parley-" + std::to_string(getpid()));
+        auto secret =
+            std::filesystem::temp_directory_path() / ("parley-" + std::to_string(getpid()));
         std::ofstream(secret) << "mine";
         CHECK(rig.call("read " + secret.string()).text() == "errno Permission denied");
         CHECK(rig.call("write " + secret.string()).text() == "errno Permission denied");

@@ -22,7 +22,9 @@ extern char** environ;
 namespace {
 
 #if defined(ZOO_CONSTRUCTOR_DIES)
-[[gnu::constructor]] void die_early() { abort(); }
+[[gnu::constructor]] void die_early() {
+    abort();
+}
 #endif
 
 parley_host const* host;
@@ -140,8 +142,7 @@ parley_status start_stream(parley_id call, std::string text) {
     auto inject = first_line(text);
     jobs[call] = {"stream", inject, text, 0, 0, 0, 0};
     auto const* stream = service<parley_host_stream_v1>(PARLEY_HOST_STREAM);
-    auto status =
-        stream->open(host, call, request.data(), request.size(), &jobs[call].operation);
+    auto status = stream->open(host, call, request.data(), request.size(), &jobs[call].operation);
     return status < 0 ? status : PARLEY_PENDING;
 }
 
@@ -196,7 +197,9 @@ parley_status invoke(void*, parley_id call, std::uint32_t, char const* request, 
         return finish(call, std::to_string(taken) + " " + std::to_string(status)), PARLEY_PENDING;
     }
     if (word == "invalid") return finish(call, "\xff\xfe"), PARLEY_PENDING;
-    if (word == "big") return finish(call, std::string(static_cast<std::size_t>(atol(rest.c_str())), 'b')), PARLEY_PENDING;
+    if (word == "big")
+        return finish(call, std::string(static_cast<std::size_t>(atol(rest.c_str())), 'b')),
+               PARLEY_PENDING;
     if (word == "twice") {
         finish(call, "first");
         auto second = host->complete(host, call, PARLEY_OK, "second", 6);
@@ -240,28 +243,32 @@ parley_status invoke(void*, parley_id call, std::uint32_t, char const* request, 
         host->emit(host, call, rest.data(), rest.size());
         return PARLEY_PENDING;
     }
-    if (word == "socket") return finish(call, told(socket(AF_INET, SOCK_STREAM, 0))), PARLEY_PENDING;
+    if (word == "socket")
+        return finish(call, told(socket(AF_INET, SOCK_STREAM, 0))), PARLEY_PENDING;
     if (word == "fork") {
         auto child = fork();
         if (child == 0) _exit(0);
         return finish(call, told(child)), PARLEY_PENDING;
     }
     if (word == "kill") return finish(call, told(kill(atoi(rest.c_str()), 0))), PARLEY_PENDING;
-    if (word == "unmount") return finish(call, told(umount2(rest.c_str(), MNT_DETACH))), PARLEY_PENDING;
+    if (word == "unmount")
+        return finish(call, told(umount2(rest.c_str(), MNT_DETACH))), PARLEY_PENDING;
     if (word == "read") return finish(call, read_file(rest)), PARLEY_PENDING;
     if (word == "write") return finish(call, write_file(rest)), PARLEY_PENDING;
     if (word == "run") return finish(call, run(rest)), PARLEY_PENDING;
     if (word == "surroundings")
         return finish(call, std::string(environ && *environ ? "environment" : "no environment") +
-                                ", descriptors " + descriptors()), PARLEY_PENDING;
+                                ", descriptors " + descriptors()),
+               PARLEY_PENDING;
     if (word == "http") return start_http(call, rest);
     if (word == "tcp") return start_stream(call, rest);
     if (word == "kv") return start_kv(call, rest);
     if (word == "timer") {
         parley_id operation;
         jobs[call].kind = "timer";
-        auto status = service<parley_host_timer_v1>(PARLEY_HOST_TIMER)
-                          ->start(host, call, static_cast<uint32_t>(atoi(rest.c_str())), &operation);
+        auto status =
+            service<parley_host_timer_v1>(PARLEY_HOST_TIMER)
+                ->start(host, call, static_cast<uint32_t>(atoi(rest.c_str())), &operation);
         return status < 0 ? status : PARLEY_PENDING;
     }
     if (word == "service")
@@ -326,8 +333,9 @@ void cancel(void*, parley_id call) {
 
 void const* get_interface(void*, char const* id) {
     static parley_skill_v1 const skill{sizeof skill, 0, invoke, nullptr, nullptr, nullptr};
-    static parley_event_sink_v1 const http{sizeof http, 0, on_http}, stream{sizeof stream, 0, on_stream},
-        timer{sizeof timer, 0, on_timer}, kv{sizeof kv, 0, on_kv};
+    static parley_event_sink_v1 const http{sizeof http, 0, on_http},
+        stream{sizeof stream, 0, on_stream}, timer{sizeof timer, 0, on_timer},
+        kv{sizeof kv, 0, on_kv};
     static parley_ack_sink_v1 const ack{sizeof ack, 0, on_ack};
     static parley_flow_sink_v1 const flow{sizeof flow, 0, on_resume};
     std::string asked(id);
@@ -343,6 +351,12 @@ void const* get_interface(void*, char const* id) {
 
 }  // namespace
 
-parley_entry const parley_plugin_v1 = {sizeof(parley_entry), PARLEY_ABI_MAJOR, PARLEY_ABI_MINOR,
-                                       parley_manifest, PARLEY_MANIFEST_SIZE, create, destroy,
-                                       get_interface, cancel};
+parley_entry const parley_plugin_v1 = {sizeof(parley_entry),
+                                       PARLEY_ABI_MAJOR,
+                                       PARLEY_ABI_MINOR,
+                                       parley_manifest,
+                                       PARLEY_MANIFEST_SIZE,
+                                       create,
+                                       destroy,
+                                       get_interface,
+                                       cancel};

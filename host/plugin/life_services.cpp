@@ -1,0 +1,112 @@
+#include "plugin/life.hpp"
+
+#include "base/limits.hpp"
+
+#include <parley/frame.h>
+#define PARLEY_HOST_SIDE
+#include <parley/plugin.h>
+
+#include <algorithm>
+#include <utility>
+
+// The half of a worker's life that stands between its plugin and the services.
+namespace parley {
+
+void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view body) {
+    std::uint64_t call = 0;
+    std::uint32_t number = 0, length = 0;
+    if (id % 2 == 0 || operations_.contains(id))
+        return end("the worker used an operation id that is not its own or not new");
+    if (!take_number(body, call) || !calls_.contains(call))
+        return end("the worker asked a service for a call that is not open");
+    auto const& manifest = spec_.file->manifest();
+    auto may = [&manifest](char const* service) {
+        auto in = [service](auto const& list) {
+            return std::find(list.begin(), list.end(), service) != list.end();
+        };
+        return in(manifest.needs) || in(manifest.optional);
+    };
+    char const* service = type == PARLEY_F_HTTP_START    ? PARLEY_HOST_HTTP
+                          : type == PARLEY_F_STREAM_OPEN ? PARLEY_HOST_STREAM
+                          : type == PARLEY_F_KV          ? PARLEY_HOST_KV
+                                                         : PARLEY_HOST_TIMER;
+    if (!may(service)) return end(std::string("the manifest does not name ") + service);
+    if (operations_.size() >= limits::egress_per_worker)
+        return end("the worker has too many operations open");
+    std::shared_ptr<Operation> operation;
+    switch (type) {
+        case PARLEY_F_HTTP_START:
+            if (!take_number(body, length) || length > body.size()) break;
+            operation = start_http(*this, call, id, body.substr(0, length), body.substr(length));
+            break;
+        case PARLEY_F_STREAM_OPEN:
+            operation = start_stream(*this, call, id, body);
+            break;
+        case PARLEY_F_TIMER_START:
+            if (take_number(body, number)) operation = start_timer(*this, call, id, number);
+            break;
+        default:
+            if (!take_number(body, number) || !take_number(body, length) || length > body.size())
+                break;
+            operation =
+                start_kv(*this, call, id, number, body.substr(0, length), body.substr(length));
+    }
+    if (!operation) return end("the worker asked a service with a short frame");
+    operations_.emplace(id, std::move(operation));
+}
+
+void Life::on_write(std::uint64_t id, std::string_view body) {
+    std::uint32_t length = 0;
+    if (!take_number(body, length) || length > body.size())
+        return end("the worker wrote with a short frame");
+    auto found = operations_.find(id);
+    if (found == operations_.end()) return;  // closed meanwhile by the other side: no lie
+    if (found->second->service() != PARLEY_S_STREAM)
+        return end("the worker wrote to what is no stream");
+    auto operation = found->second;
+    operation->write(body.substr(0, length), body.substr(length));
+}
+
+void Life::tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes, bool last) {
+    auto found = operations_.find(operation);
+    if (found == operations_.end() || stage_ != Stage::ready) return;
+    auto call = found->second->call();
+    auto service = found->second->service();
+    link_->send(PARLEY_F_EVENT, operation,
+                {bytes_of(call), bytes_of(service), bytes_of(kind), bytes});
+    if (last) operations_.erase(found);
+}
+
+void Life::give_credit(std::uint64_t operation, std::uint32_t bytes) {
+    if (stage_ == Stage::ready && operations_.contains(operation))
+        link_->send(PARLEY_F_CREDIT, operation, {bytes_of(bytes)});
+}
+
+void Life::when_may_leave(std::uint64_t id, std::function<void()> go) {
+    auto found = calls_.find(id);
+    if (found == calls_.end()) return;
+    auto& call = found->second;
+    if (call.leave == Call::Leave::free) return go();
+    call.waiting.push_back(std::move(go));
+    if (call.leave == Call::Leave::asked) return;
+    call.leave = Call::Leave::asked;
+    auto ask = call.sink.before_egress;
+    ask([weak = weak_from_this(), id] {
+        auto self = weak.lock();
+        if (!self) return;
+        auto open = self->calls_.find(id);
+        if (open == self->calls_.end()) return;
+        open->second.leave = Call::Leave::free;
+        auto waiting = std::exchange(open->second.waiting, {});
+        for (auto& next : waiting) next();
+    });
+}
+
+void Life::secret_found(std::uint64_t id, std::string const& name) {
+    if (auto found = calls_.find(id); found != calls_.end())
+        found->second.fate =
+            Error(Fault::secret, "the secret " + name + " stood in what the plugin " + spec_.name +
+                                     " was about to send or was sent");
+}
+
+}  // namespace parley

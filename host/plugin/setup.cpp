@@ -1,0 +1,73 @@
+#include "plugin/setup.hpp"
+
+#include "base/limits.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace parley {
+
+namespace {
+
+bool is_line(std::string const& text) {
+    return text.find_first_of("\n\r") == text.npos;
+}
+
+}  // namespace
+
+Result<std::string> setup_lines(WorkerSpec const& spec) {
+    auto const& manifest = spec.file->manifest();
+    std::string out = "frame 1\n";
+    auto line = [&out](std::string_view key, std::string const& value) {
+        out.append(key).append(" ").append(value).append("\n");
+        return is_line(value);
+    };
+    bool good = true;
+    for (auto const& role : manifest.roles) good &= line("role", role);
+    for (auto const& id : manifest.needs) good &= line("service", id);
+    for (auto const& id : manifest.optional) good &= line("service", id);
+    auto memory = manifest.memory_mb > 0
+                      ? std::min<std::size_t>(static_cast<std::size_t>(manifest.memory_mb),
+                                              limits::worker_memory_mb)
+                      : limits::worker_memory_mb;
+    bool command = false;
+    for (auto const& grant : spec.grants)
+        if (grant.access == GrantNeed::Access::run) command = true;
+    // A command's children live under the same bound, and compilers and browsers are large.
+    line("memory_mb", std::to_string(command ? limits::command_memory_mb : memory));
+    if (command) line("processes", std::to_string(limits::command_processes));
+    line("open_files",
+         std::to_string(command ? limits::command_open_files : limits::worker_open_files));
+    line("sandbox", spec.grants.empty() ? "plain" : command ? "command" : "folders");
+    for (auto const& grant : spec.grants) {
+        if (grant.access == GrantNeed::Access::run) continue;
+        if (!grant.path.is_absolute())
+            return Error(Fault::bad_input, "the grant " + grant.name + " is not an absolute path");
+        good &= line(grant.access == GrantNeed::Access::write ? "write" : "read",
+                     grant.path.lexically_normal().string());
+    }
+    if (command) {
+        if (spec.home.empty() || !spec.home.is_absolute())
+            return Error(Fault::internal, "a command runner without a home to hide");
+        std::vector<std::filesystem::path> hidden{spec.home};
+        if (!spec.key_file.empty()) {
+            hidden.push_back(spec.key_file.parent_path());
+            good &= line("probe", spec.key_file.string());
+        }
+        for (auto const& path : hidden) {
+            std::error_code missing;
+            auto real = std::filesystem::canonical(path, missing);
+            if (missing) continue;
+            if (real == "/" || real == "/usr" || real == "/proc")
+                return Error(Fault::denied,
+                             real.string() +
+                                 " cannot be hidden from a command; "
+                                 "keep the home and the key in folders of their own");
+            good &= line("hide", real.string());
+        }
+    }
+    if (!good) return Error(Fault::bad_input, "a path of a grant holds a line break");
+    return out;
+}
+
+}  // namespace parley
