@@ -43,8 +43,11 @@ void Loop::run() {
 }
 
 bool Loop::run_for(std::chrono::milliseconds limit) {
+    // Waits for work of other threads too, which the context cannot know of.
+    auto guard = asio::make_work_guard(inside_->context);
     inside_->context.restart();
-    return inside_->context.run_for(limit) > 0;
+    auto ran = inside_->context.run_one_for(limit);
+    return ran + inside_->context.poll() > 0;
 }
 
 void Loop::stop() { inside_->context.stop(); }

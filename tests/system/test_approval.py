@@ -1,4 +1,5 @@
 """Nothing runs before a person said yes, and nothing else than what was shown."""
+import pathlib
 import unittest
 
 from parley import Host, wait_for
@@ -105,7 +106,7 @@ class Approval(unittest.TestCase):
         self.assertIn("end", reply)
         self.assertNotIn("secrets.vault", reply)
         self.assertNotIn("parley.sock", reply)
-        self.assertNotIn(open(key).read().strip(), reply)
+        self.assertNotIn(pathlib.Path(key).read_text().strip(), reply)
 
     def test_what_a_command_left_running_is_gone_when_it_ends(self):
         command = "(while :; do date +%s%N > alive; sleep 0.05; done) >/dev/null 2>&1 & sleep 0.3; echo left"
