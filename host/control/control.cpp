@@ -136,8 +136,14 @@ void Control::handle(Request request, std::shared_ptr<Reply> reply) {
         if (!parsed->is_object()) return send_problem(*reply, 400, "the body must be a JSON object");
         body = std::move(*parsed);
     }
-    Asked asked{request, std::move(found->parts), std::move(*query), &body, caller, reply};
-    (this->*found->route->handler)(asked);
+    auto asked = std::make_shared<Asked>(Asked{std::move(request), std::move(found->parts), std::move(*query),
+                                               std::make_shared<json::value const>(std::move(body)),
+                                               std::move(caller), std::move(reply)});
+    auto handler = found->route->handler;
+    // What is shown must be durable: when something is queued, its sync is waited for.
+    if (needed != Access::read || deps_.ledger->head() == deps_.ledger->durable_head())
+        return (this->*handler)(*asked);
+    deps_.ledger->commit(deps_.ledger->begin(), [this, handler, asked] { (this->*handler)(*asked); });
 }
 
 void Control::record_and_answer(Asked& asked, char const* kind, std::string body, std::string answer) {

@@ -18,11 +18,11 @@ class Control;
 
 // One request on its way through a handler.
 struct Asked {
-    Request const& request;
+    Request request;
     std::vector<std::string> parts;            // what stood for {…} in the path, decoded
     std::map<std::string, std::string> query;
-    boost::json::value const* body = nullptr;  // parsed; null for routes without one
-    Caller const& caller;
+    std::shared_ptr<boost::json::value const> body;  // parsed; a JSON null when there was none
+    Caller caller;
     std::shared_ptr<Reply> reply;
 };
 
