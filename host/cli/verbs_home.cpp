@@ -293,7 +293,7 @@ int verb_accept_loss(Context const& context) {
     body.begin('{').pair("accepted_at", static_cast<std::int64_t>(ledger.head())).end('}');
     // The host reads this mark at its next start: open approvals are void, open intents unknown.
     auto batch = ledger.begin();
-    batch.put(Table::meta, "loss_accepted", "1");
+    batch.put(Table::meta, loss_accepted, "1");
     ledger.commit(std::move(batch));
     if (auto noted = (*home)->record("ledger.loss_accepted", body.take()); !noted) return fail(noted.error());
     return say(context, R"({"lost":true})",

@@ -89,10 +89,18 @@ void Flow::supersede(Change& change, Session& session, Turn& turn, std::size_t i
 }
 
 void Flow::expire_due() {
-    for (auto& approval : deps_.approvals->expired(deps_.ledger->now_us())) {
+    end_approvals(deps_.approvals->expired(deps_.ledger->now_us()), ApprovalState::expired,
+                  "nobody decided in time",
+                  "The approval expired: nobody decided in time. It was not run.");
+    arm_expiry();
+}
+
+// Ends open approvals without use; the model hears why.
+void Flow::end_approvals(std::vector<Approval> const& open, ApprovalState state,
+                         std::string const& why, std::string const& words) {
+    for (auto const& approval : open) {
         auto change = begin_change();
-        deps_.approvals->close(change.batch, approval, ApprovalState::expired,
-                               "nobody decided in time");
+        deps_.approvals->close(change.batch, approval, state, why);
         auto found = deps_.sessions->find(approval.session);
         auto turn = found ? Turn::from_json(found->turn) : Result<Turn>(Error(Fault::not_found, ""));
         auto index = turn ? turn->find(approval.call.text) : std::string::npos;
@@ -101,14 +109,11 @@ void Flow::expire_due() {
             auto session = *found;
             if (session.state == SessionState::awaiting_approval)
                 session.state = SessionState::running;
-            settle(change, session, *turn, index,
-                   "The approval expired: nobody decided in time. It was not run.", true,
-                   "skill.failed");
+            settle(change, session, *turn, index, words, true, "skill.failed");
             go_on(change, session, *turn, {});
         }
         commit(std::move(change));
     }
-    arm_expiry();
 }
 
 void Flow::arm_expiry() {

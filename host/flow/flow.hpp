@@ -184,6 +184,8 @@ private:
 
     // decide.cpp
     void expire_due();
+    void end_approvals(std::vector<Approval> const& open, ApprovalState state,
+                       std::string const& why, std::string const& words);
     void arm_expiry();
     void supersede(Change& change, Session& session, Turn& turn, std::size_t index,
                    std::string const& why);
@@ -209,7 +211,7 @@ private:
 
     // recover.cpp
     void recover();
-    void recover_session(SessionId const& id);
+    void recover_session(SessionId const& id, bool lost);
 
     FlowDeps deps_;
     std::shared_ptr<Config const> config_;

@@ -6,6 +6,8 @@
 
 #include <boost/json/value.hpp>
 
+#include <limits>
+
 namespace parley {
 
 void Flow::recover() {
@@ -26,11 +28,22 @@ void Flow::recover() {
             lines_[{entry.instance.text, entry.conversation}].push_back(entry.id);
         }
     }
-    for (auto const& id : deps_.sessions->open_work()) recover_session(id);
+    // Records were lost and the operator goes on without them: what was decided then is void, and
+    // what was under way may have happened.
+    bool lost = deps_.ledger->lost_records() || deps_.ledger->get(Table::meta, loss_accepted);
+    for (auto const& id : deps_.sessions->open_work()) recover_session(id, lost);
+    if (lost) {
+        end_approvals(deps_.approvals->expired(std::numeric_limits<std::int64_t>::max()),
+                      ApprovalState::cancelled, "records of the ledger were lost",
+                      "This call was not run: the approval is void, since records were lost.");
+        auto change = begin_change();
+        change.batch.erase(Table::meta, loss_accepted);
+        commit(std::move(change));
+    }
     expire_due();
 }
 
-void Flow::recover_session(SessionId const& id) {
+void Flow::recover_session(SessionId const& id, bool lost) {
     auto found = deps_.sessions->find(id);
     if (!found || !found->has_turn()) return;
     auto session = *found;
@@ -63,7 +76,7 @@ void Flow::recover_session(SessionId const& id) {
         auto const* skill = skills_.find(call.skill);
         auto effect = skill ? skill->spec->effect : EffectClass::irreversible;
         auto stage = call.phase == CallPhase::sent ? Stage::sent : Stage::started;
-        switch (remedy_for(effect, stage)) {
+        switch (lost ? Remedy::unknown : remedy_for(effect, stage)) {
             case Remedy::run_again:
                 if (auto invocation = prepare(session, call); invocation)
                     start_call(change, session, turn, i, std::move(*invocation));

@@ -79,6 +79,12 @@ struct Ledger::Inside {
     Inside(Options given, Loop& loop_, Clock const& clock_)
         : options(std::move(given)), loop(loop_), clock(clock_), head_file(options.folder) {}
 
+    ~Inside() {
+        for (auto* column : {rows, records, sessions})
+            if (column) db->DestroyColumnFamilyHandle(column);
+        if (db) db->Close();
+    }
+
     Options options;
     Loop& loop;
     Clock const& clock;
@@ -307,9 +313,6 @@ Ledger::~Ledger() {
     }
     inside_->wake.notify_one();
     inside_->committer.join();
-    for (auto* column : {inside_->rows, inside_->records, inside_->sessions})
-        inside_->db->DestroyColumnFamilyHandle(column);
-    inside_->db->Close();
 }
 
 Batch Ledger::begin() const { return Batch(*this, inside_->head + 1); }

@@ -49,6 +49,9 @@ enum class Table : unsigned char {
     outbox, cursor, refused, kv, todo, session_index
 };
 
+// A row of Table::meta: the operator accepted a loss, and the host has not yet acted on that.
+constexpr std::string_view loss_accepted = "loss_accepted";
+
 class Ledger;
 
 // Records and rows that become durable together. Build and commit it within one event: the seqs
