@@ -60,7 +60,7 @@ models:
 #   irc-main:
 #     plugin: irc
 #     agent: assistant
-#     config: {host: 127.0.0.1, port: 6667, nick: parley, channels: ["#ops"]}
+#     config: {host: 127.0.0.1, port: 6667, tls: false, nick: parley, channels: ["#ops"]}
 
 approvals: {expire_after: 24h}
 

@@ -22,10 +22,12 @@ std::string encode(HeadMark const& mark) {
 }  // namespace
 
 HeadFile::HeadFile(std::filesystem::path const& folder)
-    : descriptor_(open((folder / "head").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {}
+    : descriptor_(open((folder / "head").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)),
+      folder_(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {}
 
 HeadFile::~HeadFile() {
     if (descriptor_ >= 0) close(descriptor_);
+    if (folder_ >= 0) close(folder_);
 }
 
 std::optional<HeadMark> HeadFile::read() const {
@@ -45,8 +47,12 @@ bool HeadFile::is_damaged() const {
 
 bool HeadFile::write(HeadMark const& mark) {
     auto bytes = encode(mark);
-    return pwrite(descriptor_, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()) &&
-           fdatasync(descriptor_) == 0;
+    if (pwrite(descriptor_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()) ||
+        fdatasync(descriptor_) != 0)
+        return false;
+    // The name of a new file is the folder's to keep.
+    if (!is_named_) is_named_ = fsync(folder_) == 0;
+    return is_named_;
 }
 
 }  // namespace parley

@@ -36,6 +36,16 @@ inline std::string row_key(Table table, std::string_view key) {
     return whole;
 }
 
+inline std::string body_key(Digest const& digest) {
+    std::string key(1, body_table);
+    return key.append(reinterpret_cast<char const*>(digest.data()), digest.size());
+}
+
+// Written by the committer past the batches; rows of Table::meta all the same.
+inline std::string checkpoint_key(Seq seq) {
+    return row_key(Table::meta, "checkpoint/" + big_endian(seq));
+}
+
 // The bytes that are hashed, and stored with the hash behind them.
 std::string canonical(Record const& record);
 std::optional<Record> decode_record(std::string_view stored);
@@ -56,7 +66,8 @@ public:
     bool write(HeadMark const& mark);      // synced
 
 private:
-    int descriptor_;
+    int descriptor_, folder_;
+    bool is_named_ = false;  // the folder was synced since the file was made
 };
 
 std::string checkpoint_bytes(Checkpoint const& checkpoint);  // what is signed

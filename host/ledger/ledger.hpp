@@ -103,7 +103,8 @@ public:
         bool accept_loss = false;      // go on although the head is behind its mark
     };
     // Opens or creates. Fault::conflict when the head is behind its mark (records were lost),
-    // Fault::internal when the store is damaged; the message says what to do.
+    // Fault::internal when the store is damaged; the message says what to do. A loss that was
+    // accepted is forgotten by the first commit after it, or a clean stop.
     // `loop` and `clock` must outlive the ledger.
     static Result<std::unique_ptr<Ledger>> open(Options options, Loop& loop, Clock const& clock);
     ~Ledger();  // commits what is queued, writes the mark and a checkpoint
@@ -111,7 +112,8 @@ public:
     // --- event thread ---
     Batch begin() const;
     // `durable` is called on the event thread after the sync. If the sync fails the process is
-    // told by on_failure and nothing is called: nothing may leave any more.
+    // told by on_failure and nothing is called: nothing may leave any more. Later commits are
+    // dropped. The same holds when a row cannot be read.
     void commit(Batch batch, std::function<void()> durable = {});
     void on_failure(std::function<void(Error)> told);
     // Every record once durable, in order, on the event thread.
@@ -142,7 +144,9 @@ public:
     std::string store_body(Batch& batch, std::string_view bytes);
     std::optional<std::string> body(std::string_view hex_digest) const;
 
+    // The newest `most`, ascending.
     std::vector<Checkpoint> checkpoints(std::size_t most) const;
+    void checkpoints(Seq from, Seq to, std::function<bool(Checkpoint const&)> const& each) const;
 
 private:
     friend class Batch;
@@ -155,7 +159,7 @@ private:
 struct Verdict {
     enum class Kind { sound, tampered, shorter, unreadable } kind = Kind::sound;
     Seq checked = 0;      // last sound record
-    Seq first_bad = 0;    // when tampered
+    Seq first_bad = 0;    // when tampered; when shorter, the first that is missing
     std::string detail;
 };
 // A walk along an opened ledger's chain, a piece at a time, so that it can share a thread.
@@ -173,12 +177,16 @@ private:
 };
 
 // Walks an opened ledger, or an export (NDJSON) that needs no home; `against` is a checkpoint that
-// the chain must reach and match.
+// the chain must reach and match. Both also match the checkpoints that they hold themselves.
 Verdict verify(Ledger const& ledger, std::optional<Checkpoint> const& against);
-Verdict verify_export(std::filesystem::path const& file, std::optional<Checkpoint> const& against);
+// `public_key` (hex), when given, is the one that must have signed every checkpoint.
+Verdict verify_export(std::filesystem::path const& file, std::optional<Checkpoint> const& against,
+                      std::string_view public_key = {});
+// Is its signature by the key that it names? Whose key that is, the caller must know.
+bool is_genuine(Checkpoint const& checkpoint);
 Result<Checkpoint> parse_checkpoint(std::string_view json);
 std::string to_json(Checkpoint const& checkpoint);
-// NDJSON of records from..to, then checkpoints. `out` gets whole lines.
+// NDJSON: the checkpoints of from..to, then its records. `out` gets whole lines without newline.
 void export_lines(Ledger const& ledger, Seq from, Seq to,
                   std::function<bool(std::string_view line)> const& out);
 

@@ -1,0 +1,145 @@
+#include "failure.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <optional>
+
+namespace openai {
+
+namespace {
+
+using parley::Failure;
+using parley::HttpHead;
+using parley::Json;
+
+constexpr double wait_ms_most = 3'600'000;
+
+struct Told {
+    std::string message, code, type;
+    std::int64_t status = 0;  // some servers put it into the body
+};
+
+// {"error":{"message","type","code"}}, {"error":"…"}, or something else that is shown as it is.
+Told told_in(std::string_view body) {
+    Told out;
+    Json const whole = Json::parse(body);
+    Json const error = whole["error"].is_null() || !whole["error"].exists() ? whole
+                                                                            : whole["error"];
+    if (error.is_object()) {
+        out.message = error["message"].text(error["detail"].text());
+        out.code = error["code"].text();
+        out.type = error["type"].text();
+        out.status = error["code"].integer(error["status"].integer());
+    } else if (error.is_string()) {
+        out.message = error.text();
+    }
+    // A chunk is no text for a person; but better than nothing.
+    if (out.message.empty()) out.message = body;
+    std::string const shown = parley::visible_utf8(
+        std::string_view(out.message).substr(0, 2 * error_text_bytes));
+    out.message = parley::utf8_cut(shown, error_text_bytes);
+    return out;
+}
+
+bool is_about_money(Told const& told) {
+    static constexpr std::string_view words[] = {
+        "insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached",
+        "billing_not_active", "insufficient_balance"};
+    return std::any_of(std::begin(words), std::end(words), [&](std::string_view word) {
+        return told.code == word || told.type == word;
+    });
+}
+
+// Sets the code, and whether a repeat makes sense.
+void judge(Failure& failure, std::int64_t status, Told const& told) {
+    auto set = [&](char const* code, bool retryable) {
+        failure.code = code;
+        failure.retryable = retryable;
+    };
+    if (status == 402 || is_about_money(told)) return set("money", false);
+    if (status == 401 || status == 403) return set("auth", false);
+    if (status == 429) return set("rate", true);
+    if (status == 413) return set("limit", false);
+    if (status == 503 || status == 529) return set("overloaded", true);
+    if (status == 408 || status == 409 || status >= 500) return set("peer", true);
+    set("invalid", false);
+}
+
+std::optional<double> number_in(std::string_view text) {
+    double out = 0;
+    auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), out);
+    bool const fine = problem == std::errc{} && end == text.data() + text.size();
+    return fine && std::isfinite(out) && out >= 0 ? std::optional(out) : std::nullopt;
+}
+
+std::optional<int> digits_in(std::string_view text, std::size_t at, std::size_t count) {
+    int out = 0;
+    if (at + count > text.size()) return {};
+    auto const* const first = text.data() + at;
+    auto const [end, problem] = std::from_chars(first, first + count, out);
+    bool const fine = problem == std::errc{} && end == first + count && out >= 0;
+    return fine ? std::optional(out) : std::nullopt;
+}
+
+// "Sun, 06 Nov 1994 08:49:37 GMT", the one form that servers may send.
+std::optional<std::chrono::sys_seconds> date_in(std::string_view text) {
+    namespace ch = std::chrono;
+    static constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    if (text.size() != 29 || !text.ends_with(" GMT")) return {};
+    auto const day = digits_in(text, 5, 2), year = digits_in(text, 12, 4);
+    auto const hour = digits_in(text, 17, 2), minute = digits_in(text, 20, 2);
+    auto const second = digits_in(text, 23, 2);
+    auto const month = months.find(text.substr(8, 3));
+    if (!day || !year || !hour || !minute || !second || month % 3 != 0) return {};
+    ch::year_month_day const date(ch::year(*year), ch::month(static_cast<unsigned>(month / 3 + 1)),
+                                  ch::day(static_cast<unsigned>(*day)));
+    if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return {};
+    return ch::sys_days(date) + ch::hours(*hour) + ch::minutes(*minute) + ch::seconds(*second);
+}
+
+std::int64_t bounded(double ms) {
+    return static_cast<std::int64_t>(std::llround(std::clamp(ms, 0.0, wait_ms_most)));
+}
+
+}  // namespace
+
+std::int64_t retry_after_ms(HttpHead const& head) {
+    if (auto const ms = number_in(head.header("retry-after-ms"))) return bounded(*ms);
+    auto const text = head.header("retry-after");
+    if (auto const seconds = number_in(text)) return bounded(*seconds * 1000);
+    auto const until = date_in(text), now = date_in(head.header("date"));
+    if (!until || !now) return 0;
+    return bounded(static_cast<double>((*until - *now).count()) * 1000);
+}
+
+Failure failure_of(HttpHead const& head, std::string_view body) {
+    Told const told = told_in(body);
+    Failure out;
+    judge(out, head.status, told);
+    out.message = "HTTP " + std::to_string(head.status);
+    if (head.status >= 300 && head.status < 400) {
+        out.message += ": the server sends us elsewhere; base_url must be the place itself";
+    } else if (!told.message.empty()) {
+        out.message += ": " + told.message;
+    }
+    auto const wish = head.header("x-should-retry");
+    // Whatever is said: money does not come back by asking again.
+    if (out.code != "money" && wish == "true") out.retryable = true;
+    if (wish == "false") out.retryable = false;
+    if (out.retryable) out.retry_after_ms = retry_after_ms(head);
+    return out;
+}
+
+Failure failure_in_stream(std::string_view data) {
+    Told const told = told_in(data);
+    Failure out;
+    bool const rate = told.code == "rate_limit_exceeded" || told.type == "rate_limit_error";
+    bool const invalid = told.type == "invalid_request_error";
+    judge(out, told.status >= 300 ? told.status : rate ? 429 : invalid ? 400 : 500, told);
+    out.message = "the server failed while it answered: " + told.message;
+    return out;
+}
+
+}  // namespace openai
