@@ -20,7 +20,8 @@
 
 namespace parley {
 
-// What is to be recorded. `actor` and `body` are JSON; an empty actor means the host itself.
+// What is to be recorded. `actor` (an object) and `body` are JSON; an empty actor means the host
+// itself. Line breaks between their tokens become spaces: a record's JSON view is one line.
 struct Draft {
     std::string kind;  // dotted, in the past tense: "message.received"
     AgentName agent;
@@ -95,6 +96,8 @@ struct Signer {
     std::function<std::string(std::string_view bytes)> sign;
 };
 
+class Verification;
+
 class Ledger {
 public:
     struct Options {
@@ -150,6 +153,7 @@ public:
 
 private:
     friend class Batch;
+    friend class Verification;
     struct Inside;
     explicit Ledger(std::unique_ptr<Inside> inside);
     std::unique_ptr<Inside> inside_;
@@ -159,7 +163,7 @@ private:
 struct Verdict {
     enum class Kind { sound, tampered, shorter, unreadable } kind = Kind::sound;
     Seq checked = 0;      // last sound record
-    Seq first_bad = 0;    // when tampered; when shorter, the first that is missing
+    Seq first_bad = 0;    // when tampered
     std::string detail;
 };
 // A walk along an opened ledger's chain, a piece at a time, so that it can share a thread.

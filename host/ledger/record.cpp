@@ -63,6 +63,12 @@ struct Reader {
 
 constexpr std::string_view domain = "parley.record/1";
 
+// In JSON a raw line break can only stand between tokens.
+void put_on_one_line(std::string& json) {
+    for (char& c : json)
+        if (c == '\n' || c == '\r') c = ' ';
+}
+
 }  // namespace
 
 std::string canonical(Record const& r) {
@@ -123,6 +129,8 @@ Seq Batch::record(Draft draft) {
     auto record = std::make_shared<Record>();
     static_cast<Draft&>(*record) = std::move(draft);
     record->seq = next_++;
+    put_on_one_line(record->actor);
+    put_on_one_line(record->body);
     records_.push_back(std::move(record));
     return next_ - 1;
 }

@@ -1,5 +1,6 @@
 #include "ledger/inside.hpp"
 
+#include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
@@ -61,7 +62,7 @@ Error damaged(rocksdb::Status const& status) {
                                       "; restore it from a backup, or see `parley doctor`");
 }
 
-Error lost_records(Seq head, std::string const& mark) {
+Error records_lost(Seq head, std::string const& mark) {
     return Error(Fault::conflict, "the ledger ends at " + std::to_string(head) + " but its mark " +
                                       mark + ": records were lost. To go on without them: "
                                       "parley ledger accept-loss");
@@ -119,7 +120,7 @@ Result<> Ledger::Inside::check_head() {
     }
     lost = !mark || mark->seq > head;
     if (lost && !options.accept_loss)
-        return lost_records(head, mark ? "says " + std::to_string(mark->seq) : "is missing or unreadable");
+        return records_lost(head, mark ? "says " + std::to_string(mark->seq) : "is missing or unreadable");
     if (!lost && mark->seq > 0) {
         auto record = read(mark->seq);
         if (!record || record->hash != mark->hash)
