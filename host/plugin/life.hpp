@@ -43,6 +43,7 @@ public:
     void tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes,
               bool last) override;
     void when_may_leave(std::uint64_t call, std::function<void()> go) override;
+    void stayed(std::uint64_t id) override;
     void secret_found(std::uint64_t call, std::string const& name) override;
     void give_credit(std::uint64_t operation, std::uint32_t bytes) override;
     bool is_crowded() const override { return link_ && link_->is_crowded(); }

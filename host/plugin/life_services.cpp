@@ -86,6 +86,7 @@ void Life::when_may_leave(std::uint64_t id, std::function<void()> go) {
     auto found = calls_.find(id);
     if (found == calls_.end()) return;
     auto& call = found->second;
+    if (call.sink.egress) call.sink.egress(+1);
     if (call.leave == Call::Leave::free) return go();
     call.waiting.push_back(std::move(go));
     if (call.leave == Call::Leave::asked) return;
@@ -100,6 +101,11 @@ void Life::when_may_leave(std::uint64_t id, std::function<void()> go) {
         auto waiting = std::exchange(open->second.waiting, {});
         for (auto& next : waiting) next();
     });
+}
+
+void Life::stayed(std::uint64_t id) {
+    auto found = calls_.find(id);
+    if (found != calls_.end() && found->second.sink.egress) found->second.sink.egress(-1);
 }
 
 void Life::secret_found(std::uint64_t id, std::string const& name) {

@@ -27,6 +27,8 @@ public:
     // Calls `go` at once or when the call's EGRESS record is durable; never when the call ends
     // first.
     virtual void when_may_leave(std::uint64_t call, std::function<void()> go) = 0;
+    // One that was let go has ended, and provably nothing of it left this machine.
+    virtual void stayed(std::uint64_t call) = 0;
     // A secret stood in what was to leave, or came back: the call will fail with Fault::secret.
     virtual void secret_found(std::uint64_t call, std::string const& name) = 0;
     virtual void give_credit(std::uint64_t operation, std::uint32_t bytes) = 0;

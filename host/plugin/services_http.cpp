@@ -299,6 +299,7 @@ private:
         auto keep_alive = shared_from_this();
         fetch_.reset();
         if (outcome) return desk_.tell(id_, PARLEY_HTTP_DONE, {}, true);
+        if (!sent) desk_.stayed(call_);
         auto fault = outcome.error().fault;
         bool retryable =
             fault == Fault::timed_out || fault == Fault::peer_failed || fault == Fault::unavailable;

@@ -41,6 +41,9 @@ struct CallSink {
     // Set for effectful calls: told before the first byte leaves through a host service; the
     // request waits until `go` is called. Not set: nothing waits.
     std::function<void(std::function<void()> go)> before_egress;
+    // Counts operations of which a byte may have left: +1 when one is let go, -1 when it ended and
+    // provably nothing of it did.
+    std::function<void(int change)> egress;
 };
 
 struct CallOptions {

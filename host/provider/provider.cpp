@@ -16,7 +16,7 @@ struct Provider::InFlight {
     Sink sink;
     Answer answer;
     std::string broken;  // why the answer can not be believed
-    bool left = false;
+    int left = 0;        // operations of which a byte may have left this machine
 };
 
 namespace {
@@ -120,10 +120,7 @@ void Provider::start(std::shared_ptr<InFlight> call) {
     };
     // Model calls carry no mark; whether anything left is asked all the same, since a call that
     // never left costs nothing.
-    sink.before_egress = [call](std::function<void()> go) {
-        call->left = true;
-        go();
-    };
+    sink.egress = [call](int change) { call->left += change; };
     sink.on_done = [this, call](Result<std::string> result) {
         --pending_;
         open_.erase(std::remove(open_.begin(), open_.end(), call), open_.end());
@@ -142,7 +139,7 @@ void Provider::start(std::shared_ptr<InFlight> call) {
             fault.message = call->broken;
             fault.retryable = false;
         }
-        fault.left = call->left;
+        fault.left = call->left > 0;
         fault.bytes = call->answer.bytes;
         fault.input = call->answer.input;
         fault.output = call->answer.output;
