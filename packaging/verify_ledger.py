@@ -1,95 +1,120 @@
 #!/usr/bin/env python3
-"""Verifies an exported ledger with nothing but Python: verify_ledger.py EXPORT.ndjson
+"""Verifies an exported ledger with nothing but Python: verify_ledger.py EXPORT.ndjson [CHECKPOINT]
 
 Each record's hash is BLAKE2b-256 over its canonical bytes: the domain tag, then each field in a
 fixed order, every one as its length (u32, little endian) and its bytes; integers are eight bytes,
-little endian, signed. The bytes hold the hash of the record before. Exit 0 sound, 1 not.
+little endian, signed. The bytes hold the hash of the record before. Checkpoints in the export, and
+the last one of the file CHECKPOINT, must be met; their signatures (Ed25519) are checked when the
+module `cryptography` is there. Exit 0 sound, 1 tampered, 3 shorter than a checkpoint, 4 unreadable.
 """
 import calendar
 import hashlib
 import json
+import re
 import sys
 import time
 
+STRING = r'"(?:[^"\\]|\\.)*"'
+# Actor and body stand as they were stored, and are hashed as they stand.
+RECORD = re.compile(
+    r'\{"seq":(?P<seq>[1-9]\d*),"time":"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"'
+    rf',"kind":(?P<kind>{STRING})(?:,"agent":(?P<agent>{STRING}))?(?:,"session":(?P<session>{STRING}))?'
+    rf'(?:,"turn":(?P<turn>-?[1-9]\d*))?(?:,"call":(?P<call>{STRING}))?(?:,"cause":(?P<cause>[1-9]\d*))?'
+    rf'(?:,"actor":(?P<actor>\{{(?:[^"]|{STRING})*?\}}))?,"body":(?P<body>.*)'
+    r',"prev":"(?P<prev>[0-9a-f]{64})","hash":"(?P<hash>[0-9a-f]{64})"\}', re.DOTALL | re.ASCII)
 
-def field(value):
-    data = value if isinstance(value, bytes) else value.encode()
+
+class Tampered(Exception):
+    pass
+
+
+def field(data):
     return len(data).to_bytes(4, "little") + data
 
 
 def number(value):
-    return field(int(value).to_bytes(8, "little", signed=True))
+    return field(int(value or 0).to_bytes(8, "little", signed=True))
 
 
-def microseconds(text):
-    seconds = calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
-    return seconds * 1_000_000 + int(text[20:26])
+def text(value):
+    return field((value or "").encode("utf-8", "surrogateescape"))
 
 
-def raw(line, key, start):
-    """The exact text of an object that is a member of the line, and where it ends."""
-    at = line.find(f'"{key}":{{', start)
-    if at < 0:
-        return "", start
-    begin = at + len(key) + 3
-    depth, quoted, i = 0, False, begin
-    while True:
-        c = line[i]
-        if quoted:
-            if c == "\\":
-                i += 1
-            elif c == '"':
-                quoted = False
-        elif c == '"':
-            quoted = True
-        elif c == "{":
-            depth += 1
-        elif c == "}":
-            depth -= 1
-            if depth == 0:
-                return line[begin:i + 1], i + 1
-        i += 1
+def microseconds(stamp):
+    return calendar.timegm(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S")) * 1_000_000 + int(stamp[20:26])
 
 
-def canonical(line, record):
-    # Before the body there stand only ids and the actor, so neither can be taken for the other.
-    head = line.index('"body":{')
-    actor = raw(line[:head], "actor", 0)[0]
-    body = raw(line, "body", head)[0]
-    return b"".join([
-        field("parley.record/1"), number(record["seq"]), number(microseconds(record["time"])),
-        field(record["kind"]), field(record.get("agent", "")), field(record.get("session", "")),
-        number(record.get("turn", 0)), field(record.get("call", "")), number(record.get("cause", 0)),
-        field(actor), field(body), field(bytes.fromhex(record["prev"]))])
+def hash_of(part):
+    name = lambda key: text(json.loads(part[key], strict=False) if part[key] else "")
+    return hashlib.blake2b(
+        text("parley.record/1") + number(part["seq"]) + number(microseconds(part["time"]))
+        + name("kind") + name("agent") + name("session") + number(part["turn"]) + name("call")
+        + number(part["cause"]) + text(part["actor"]) + text(part["body"])
+        + field(bytes.fromhex(part["prev"])), digest_size=32).hexdigest()
 
 
-def main(path):
-    checkpoints, last, seq = {}, None, None
-    for line in open(path, encoding="utf-8"):
+def read_checkpoint(line):
+    point = json.loads(line)["checkpoint"]
+    signed = (text("parley.checkpoint/1") + text(point["vault"]) + number(point["seq"])
+              + field(bytes.fromhex(point["hash"])) + number(point["time_us"]))
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    except ImportError:
+        return point["seq"], point["hash"]
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(point["public_key"]))
+        key.verify(bytes.fromhex(point["signature"]), signed)
+    except (InvalidSignature, ValueError):
+        raise Tampered(f"the checkpoint at {point['seq']} is not the one that was signed") from None
+    return point["seq"], point["hash"]
+
+
+def main(path, against=None):
+    expected, last, first, seq = {}, None, None, 0
+    if against:
+        lines = [line for line in open(against, encoding="utf-8") if line.strip()]
+        expected.update([read_checkpoint(lines[-1])])
+    for line in open(path, encoding="utf-8", errors="surrogateescape", newline="\n"):
         line = line.rstrip("\n")
         if line.startswith('{"checkpoint":'):
-            found = json.loads(line)["checkpoint"]
-            checkpoints[found["seq"]] = found["hash"]
+            at, known = read_checkpoint(line)
+            if expected.setdefault(at, known) != known:
+                raise Tampered(f"two checkpoints at {at} contradict each other")
             continue
-        record = json.loads(line)
-        problem = None
-        if hashlib.blake2b(canonical(line, record), digest_size=32).hexdigest() != record["hash"]:
-            problem = "is not what was hashed"
-        elif last is not None and record["prev"] != last:
-            problem = "does not follow its predecessor"
-        elif seq is not None and record["seq"] != seq + 1:
-            problem = "does not come next"
-        elif checkpoints.get(record["seq"], record["hash"]) != record["hash"]:
-            problem = "is not the record of its checkpoint"
-        if problem:
-            print(f"tampered: record {record['seq']} {problem}")
-            return 1
-        last, seq = record["hash"], record["seq"]
+        found = RECORD.fullmatch(line)
+        if not found:
+            raise Tampered(f"what follows record {seq} is not in the form of an export")
+        part = found.groupdict()
+        here = int(part["seq"])
+        if hash_of(part) != part["hash"]:
+            raise Tampered(f"record {here} is not what was hashed")
+        if last is not None and here != seq + 1:
+            raise Tampered(f"record {here} does not come next")
+        if part["prev"] != last and (last is not None or here == 1 and int(part["prev"], 16)):
+            raise Tampered(f"record {here} does not follow its predecessor")
+        if expected.pop(here, part["hash"]) != part["hash"]:
+            raise Tampered(f"record {here} is not the record of its checkpoint")
+        last, seq, first = part["hash"], here, first or here
+    missed = [at for at in expected if at > seq] or [at for at in expected if at < (first or 0)]
+    if missed:
+        print(f"shorter: it holds {first} to {seq}, and not the checkpoint at {missed[-1]}")
+        return 3
+    if first is None:
+        print("unreadable: it holds no records")
+        return 4
     print(f"sound: up to record {seq}")
     return 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except (Tampered, KeyError, TypeError, AttributeError, ValueError, OverflowError) as problem:
+        print(f"tampered: {problem}")
+        sys.exit(1)
+    except OSError as problem:
+        print(f"unreadable: {problem}")
+        sys.exit(4)

@@ -42,6 +42,8 @@ bool is_genuine(Checkpoint const& c) {
     auto signature = from_hex(c.signature), key = from_hex(c.public_key);
     if (!signature || signature->size() != crypto_sign_BYTES) return false;
     if (!key || key->size() != crypto_sign_PUBLICKEYBYTES) return false;
+    // One text for one value: digits in capitals are not what was written.
+    if (hex(*signature) != c.signature || hex(*key) != c.public_key) return false;
     auto bytes = checkpoint_bytes(c);
     auto raw = [](std::string const& text) {
         return reinterpret_cast<unsigned char const*>(text.data());

@@ -2,6 +2,7 @@
 
 #include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 
@@ -18,21 +19,33 @@ bool has_lz4() {
     return std::find(known.begin(), known.end(), rocksdb::kLZ4Compression) != known.end();
 }
 
-rocksdb::ColumnFamilyOptions column_options(std::shared_ptr<rocksdb::Cache> const& cache) {
+// Rows are asked for that are not there, and a filter answers those; records and sessions are
+// walked, or asked for by numbers that exist.
+rocksdb::ColumnFamilyOptions column_options(std::shared_ptr<rocksdb::Cache> const& cache,
+                                            bool with_filter) {
     rocksdb::ColumnFamilyOptions options;
     options.write_buffer_size = 4u << 20;
     options.max_write_buffer_number = 2;
+    options.level0_file_num_compaction_trigger = 8;
     // Small files have small indexes, which the small cache can hold.
     options.target_file_size_base = 16u << 20;
     options.compression = has_lz4() ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
     rocksdb::BlockBasedTableOptions table;
     table.block_cache = cache;
     table.block_size = 8u << 10;
-    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    if (with_filter) table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
     table.cache_index_and_filter_blocks = true;
     options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
     return options;
 }
+
+// A failed write is final. The store's own threads would try to mend it as soon as the disk has room
+// again, and abort the process on the file that failed.
+class NoRecovery final : public rocksdb::EventListener {
+    void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* recover) override {
+        *recover = false;
+    }
+};
 
 rocksdb::DBOptions store_options() {
     rocksdb::DBOptions options;
@@ -43,6 +56,8 @@ rocksdb::DBOptions store_options() {
     options.track_and_verify_wals_in_manifest = true;
     options.paranoid_checks = true;
     options.recycle_log_file_num = 0;
+    options.max_bgerror_resume_count = 0;
+    options.listeners.push_back(std::make_shared<NoRecovery>());
     // Little to replay at start, little in memory.
     options.max_total_wal_size = 8u << 20;
     options.db_write_buffer_size = 12u << 20;
@@ -51,6 +66,9 @@ rocksdb::DBOptions store_options() {
     options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
     options.keep_log_file_num = 2;
     options.skip_stats_update_on_db_open = true;
+    // There is one writer.
+    options.allow_concurrent_memtable_write = false;
+    options.enable_write_thread_adaptive_yield = false;
     // An idle host has no reason to wake up.
     options.stats_dump_period_sec = 0;
     options.stats_persist_period_sec = 0;
@@ -83,9 +101,9 @@ Ledger::Inside::~Inside() {
 
 Result<> Ledger::Inside::open_store() {
     auto cache = rocksdb::NewLRUCache(4u << 20, 0);
-    auto column = column_options(cache);
+    auto plain = column_options(cache, false);
     std::vector<ColumnFamilyDescriptor> columns{
-        {rocksdb::kDefaultColumnFamilyName, column}, {"records", column}, {"sessions", column}};
+        {rocksdb::kDefaultColumnFamilyName, column_options(cache, true)}, {"records", plain}, {"sessions", plain}};
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* opened = nullptr;
     auto status = rocksdb::DB::Open(store_options(), (options.folder / "db").string(), columns,

@@ -16,10 +16,11 @@ namespace parley {
 namespace {
 
 constexpr std::string_view magic = "APV1";
-constexpr std::size_t file_bytes_most = 8u << 20;
+constexpr char format = 1;
 constexpr std::size_t nonce_bytes = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
 constexpr std::size_t tag_bytes = crypto_aead_xchacha20poly1305_ietf_ABYTES;
 constexpr std::size_t mac_bytes = 32;
+constexpr std::size_t slots_most = 8;
 
 unsigned char const* raw(std::string_view text) {
     return reinterpret_cast<unsigned char const*>(text.data());
@@ -56,13 +57,6 @@ Error system_error(std::filesystem::path const& path, char const* what) {
     return Error(Fault::internal, path.string() + ": " + what + ": " + std::strerror(errno));
 }
 
-struct Descriptor {
-    int number;
-    ~Descriptor() {
-        if (number >= 0) close(number);
-    }
-};
-
 bool write_whole(int file, std::string_view bytes) {
     while (!bytes.empty()) {
         auto n = write(file, bytes.data(), bytes.size());
@@ -75,11 +69,17 @@ bool write_whole(int file, std::string_view bytes) {
 
 }  // namespace
 
+Descriptor::~Descriptor() {
+    if (number >= 0) close(number);
+}
+
 std::string SealedFile::bytes() const {
     std::string out(magic);
+    out += format;
     out += vault_id;
     append_number(out, generation, 8);
-    out += salt + slot_nonce + sealed_root;
+    append_number(out, slots.size(), 1);
+    for (auto const& slot : slots) out += slot.about() + slot.nonce + slot.sealed_root;
     append_number(out, entries.size(), 4);
     for (auto const& [nonce, sealed] : entries) {
         out += nonce;
@@ -92,12 +92,22 @@ std::string SealedFile::bytes() const {
 Result<SealedFile> SealedFile::parse(std::string_view bytes, std::string& mac) {
     Reader in{bytes};
     if (in.take(4) != magic) return Error(Fault::bad_input, "it is not a vault file");
+    if (in.take(1) != std::string_view(&format, 1))
+        return Error(Fault::bad_input, "it is of another version");
     SealedFile file;
     file.vault_id = in.take(16);
     file.generation = in.number(8);
-    file.salt = in.take(16);
-    file.slot_nonce = in.take(nonce_bytes);
-    file.sealed_root = in.take(32 + tag_bytes);
+    auto slots = in.number(1);
+    if (slots == 0 || slots > slots_most) return Error(Fault::bad_input, "it has no slot for a key");
+    for (std::uint64_t i = 0; in.sound && i < slots; ++i) {
+        Slot slot;
+        slot.kind = static_cast<Slot::Kind>(in.number(1));
+        slot.salt = in.take(16);
+        slot.cost = in.take(8);
+        slot.nonce = in.take(nonce_bytes);
+        slot.sealed_root = in.take(32 + tag_bytes);
+        file.slots.push_back(std::move(slot));
+    }
     auto count = in.number(4);
     for (std::uint64_t i = 0; in.sound && i < count; ++i) {
         auto nonce = in.take(nonce_bytes);
@@ -109,24 +119,55 @@ Result<SealedFile> SealedFile::parse(std::string_view bytes, std::string& mac) {
     return file;
 }
 
-Result<> replace_file(std::filesystem::path const& path, std::string_view bytes) {
+namespace {
+
+std::filesystem::path folder_of(std::filesystem::path const& path) {
+    return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+Result<std::filesystem::path> write_beside(std::filesystem::path const& path, std::string_view bytes,
+                                           std::string_view more) {
     auto temporary = path;
     temporary += ".new";
     unlink(temporary.c_str());
-    {
-        Descriptor file{open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
-        if (file.number < 0) return system_error(temporary, "cannot be made");
-        if (!write_whole(file.number, bytes) || fsync(file.number) != 0) {
-            auto error = system_error(temporary, "cannot be written");
-            unlink(temporary.c_str());
-            return error;
-        }
+    Descriptor file{open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    if (file.number < 0) return system_error(temporary, "cannot be made");
+    if (!write_whole(file.number, bytes) || !write_whole(file.number, more) || fsync(file.number) != 0) {
+        auto error = system_error(temporary, "cannot be written");
+        unlink(temporary.c_str());
+        return error;
     }
-    if (rename(temporary.c_str(), path.c_str()) != 0) return system_error(path, "cannot be replaced");
-    Descriptor folder{open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    return temporary;
+}
+
+Result<> sync_folder(std::filesystem::path const& path) {
+    Descriptor folder{open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (folder.number < 0 || fsync(folder.number) != 0)
-        return system_error(path.parent_path(), "cannot be synced");
+        return system_error(folder_of(path), "cannot be synced");
     return ok();
+}
+
+}  // namespace
+
+Result<> replace_file(std::filesystem::path const& path, std::string_view bytes) {
+    TRY(temporary, write_beside(path, bytes, {}));
+    if (rename(temporary.c_str(), path.c_str()) != 0) {
+        auto error = system_error(path, "cannot be replaced");
+        unlink(temporary.c_str());
+        return error;
+    }
+    return sync_folder(path);
+}
+
+Result<> make_file(std::filesystem::path const& path, std::string_view bytes, std::string_view more) {
+    TRY(temporary, write_beside(path, bytes, more));
+    // A rename would replace what came there meanwhile; a link does not.
+    bool made = link(temporary.c_str(), path.c_str()) == 0;
+    auto error = system_error(path, "cannot be made");
+    if (!made && errno == EEXIST) error.fault = Fault::conflict;
+    unlink(temporary.c_str());
+    if (!made) return error;
+    return sync_folder(path);
 }
 
 Result<std::string> read_file(std::filesystem::path const& path, std::size_t bytes_most) {
@@ -162,6 +203,7 @@ Result<Secret> unseal(std::string_view sealed, std::string_view about, std::stri
         return Error(Fault::bad_input, "sealed bytes are cut short");
     std::string plain(sealed.size() - tag_bytes, '\0');
     unsigned long long size = 0;
+    // Into guarded memory only when it is whole; what stood here in between is wiped.
     int failed = crypto_aead_xchacha20poly1305_ietf_decrypt(
         reinterpret_cast<unsigned char*>(plain.data()), &size, nullptr, raw(sealed), sealed.size(),
         raw(about), about.size(), raw(nonce), raw(key));
@@ -182,51 +224,6 @@ std::string keyed_digest(std::string_view bytes, std::string_view key) {
     crypto_generichash(reinterpret_cast<unsigned char*>(digest.data()), digest.size(), raw(bytes),
                        bytes.size(), raw(key), key.size());
     return digest;
-}
-
-Result<Secret> read_key_file(std::filesystem::path const& path,
-                             std::filesystem::path const& forbidden) {
-    std::error_code ignored;
-    auto place = std::filesystem::weakly_canonical(path, ignored).string() + '/';
-    auto home = std::filesystem::weakly_canonical(forbidden, ignored).string() + '/';
-    if (place.starts_with(home))
-        return Error(Fault::denied, "the vault's key " + path.string() +
-                                        " must not lie inside the home; move it elsewhere and set "
-                                        "PARLEY_VAULT_KEY_FILE");
-    struct stat facts {};
-    if (lstat(path.c_str(), &facts) != 0)
-        return Error(Fault::not_found, "the vault's key file " + path.string() +
-                                           " is missing; set PARLEY_VAULT_KEY_FILE to where it is");
-    if (!S_ISREG(facts.st_mode) || (facts.st_uid != geteuid() && facts.st_uid != 0))
-        return Error(Fault::denied, "the vault's key " + path.string() +
-                                        " must be a plain file of your own");
-    if (facts.st_mode & 077)
-        return Error(Fault::denied, "others can read the vault's key; mend it with: chmod 600 " +
-                                        path.string());
-    TRY(text, read_file(path, 4096));
-    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-    auto bytes = from_hex(text);
-    wipe(text);
-    if (!bytes || bytes->size() != 32)
-        return Error(Fault::bad_input, path.string() + " does not hold a key of 64 hex digits");
-    auto key = Secret::from(*bytes);
-    wipe(*bytes);
-    return key;
-}
-
-Result<> make_key_file(std::filesystem::path const& path) {
-    std::error_code error;
-    auto folder = path.parent_path();
-    if (!std::filesystem::exists(folder)) {
-        std::filesystem::create_directories(folder, error);
-        std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
-    }
-    auto key = random_bytes(32);
-    auto text = hex(key) + '\n';
-    wipe(key);
-    auto made = replace_file(path, text);
-    wipe(text);
-    return made;
 }
 
 }  // namespace parley

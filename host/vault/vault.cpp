@@ -3,13 +3,15 @@
 #include "base/hash.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "vault/entry.hpp"
 #include "vault/finder.hpp"
+#include "vault/key_file.hpp"
 #include "vault/sealed_file.hpp"
 
 #include <sodium.h>
 
 #include <algorithm>
-#include <cstring>
+#include <iterator>
 
 namespace parley {
 
@@ -19,6 +21,8 @@ constexpr char context_mac[] = "vaultmac", context_entries[] = "vaultent", conte
                context_ledger[] = "ledgrsig";
 constexpr std::string_view entry_domain = "parley.vault-entry/1", slot_domain = "parley.vault-slot/1";
 constexpr std::size_t retired_most = 8;
+// What every text is taken to hold while nobody can look: no memory could be locked.
+constexpr std::string_view unknown = "unknown";
 
 unsigned char const* raw(std::string_view text) {
     return reinterpret_cast<unsigned char const*>(text.data());
@@ -34,38 +38,39 @@ Result<Secret> derive(std::string_view root, std::string_view context, std::uint
     return secret;
 }
 
-void append_text(std::string& out, std::string_view text) {
-    auto size = static_cast<std::uint32_t>(text.size());
-    for (int i = 0; i < 4; ++i) out += static_cast<char>(size >> (8 * i) & 255);
-    out += text;
+// Wipes the string that brought it.
+Result<Secret> secret_of(std::string bytes) {
+    auto secret = Secret::from(bytes);
+    wipe(bytes);
+    return secret;
 }
 
-// The plain bytes of an entry; names are inside, so the file tells nobody what it holds.
-struct Entry {
-    std::string scope, key;
-    std::uint64_t version = 0;
-    std::int64_t set_us = 0;
-    bool retired = false;
-    std::string nonce, sealed;  // as in the file
-
-    std::string text() const { return scope + '/' + key; }
-};
-
-Result<std::string_view> take_text(std::string_view& rest) {
-    if (rest.size() < 4) return Error(Fault::bad_input, "an entry is cut short");
-    std::uint32_t size = 0;
-    for (int i = 3; i >= 0; --i) size = size << 8 | static_cast<unsigned char>(rest[i]);
-    if (rest.size() - 4 < size) return Error(Fault::bad_input, "an entry is cut short");
-    auto found = rest.substr(4, size);
-    rest.remove_prefix(4 + size);
-    return found;
+Result<Secret> slot_key(Slot const& slot, Secret const& key) {
+    return secret_of(keyed_digest(slot.salt, key.reveal()));
 }
 
-std::uint64_t take_number(std::string_view& rest) {
-    std::uint64_t value = 0;
-    for (int i = 7; i >= 0; --i) value = value << 8 | static_cast<unsigned char>(rest[i]);
-    rest.remove_prefix(8);
-    return value;
+std::string slot_about(Slot const& slot, std::string_view vault_id) {
+    return std::string(slot_domain) + slot.about() + std::string(vault_id);
+}
+
+Result<Slot> sealed_slot(Secret const& root, Secret const& key, std::string_view vault_id) {
+    Slot slot;
+    slot.salt = random_bytes(slot.salt.size());
+    slot.nonce = random_bytes(crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
+    TRY(with, slot_key(slot, key));
+    slot.sealed_root = seal(root.reveal(), slot_about(slot, vault_id), slot.nonce, with.reveal());
+    return slot;
+}
+
+// The vault lies in a folder of the home.
+std::filesystem::path home_of(std::filesystem::path const& file) {
+    std::error_code ignored;
+    return std::filesystem::absolute(file, ignored).parent_path().parent_path();
+}
+
+bool is_there(std::filesystem::path const& path) {
+    std::error_code ignored;
+    return std::filesystem::exists(path, ignored);
 }
 
 }  // namespace
@@ -73,78 +78,58 @@ std::uint64_t take_number(std::string_view& rest) {
 struct Vault::Inside {
     std::filesystem::path file;
     SealedFile sealed;
-    std::unique_ptr<Secret> root, entries_key;
+    std::unique_ptr<Secret> root, entries_key, tokens_key;
     std::vector<Entry> entries;
-    mutable Finder finder;
-    mutable bool finder_is_fresh = false;
+    // Retired in this life and dropped from the file since: they may still stand in what comes.
+    std::vector<Entry> faded;
+    mutable std::unique_ptr<Finder> finder;  // null: to be built
 
     std::string about() const { return std::string(entry_domain) + sealed.vault_id; }
     Result<> open(Secret key);
+    Result<> derive_keys();
     Result<> read_entries();
     Result<Secret> value_of(Entry const& entry) const;
     Result<Entry> sealed_entry(Entry facts, Secret const& value) const;
     Result<> write(std::vector<Entry> next, SealedFile changed);
-    void refresh_finder() const;
+    // Null when it cannot be built: then no text can be let through.
+    Finder const* fresh_finder() const;
     Entry const* live(std::string_view scope, std::string_view key) const;
+    std::vector<Entry> take_oldest_retired(std::vector<Entry>& from) const;
 };
 
-namespace {
-
-// An entry's plain bytes: flags, version, time, scope, key, value; padded to 64 bytes.
-std::string plain_of(Entry const& facts, std::string_view value) {
-    std::string plain(1, facts.retired ? '\1' : '\0');
-    for (auto number : {facts.version, static_cast<std::uint64_t>(facts.set_us)})
-        for (int i = 0; i < 8; ++i) plain += static_cast<char>(number >> (8 * i) & 255);
-    append_text(plain, facts.scope);
-    append_text(plain, facts.key);
-    append_text(plain, value);
-    plain.resize((plain.size() + 63) / 64 * 64, '\0');
-    return plain;
-}
-
-Result<std::string_view> read_plain(std::string_view plain, Entry& facts) {
-    if (plain.size() < 17) return Error(Fault::bad_input, "an entry is cut short");
-    facts.retired = plain[0] != '\0';
-    plain.remove_prefix(1);
-    facts.version = take_number(plain);
-    facts.set_us = static_cast<std::int64_t>(take_number(plain));
-    TRY(scope, take_text(plain));
-    TRY(key, take_text(plain));
-    facts.scope = scope;
-    facts.key = key;
-    return take_text(plain);
-}
-
-Result<Secret> slot_key(SealedFile const& file, Secret const& key) {
-    return Secret::from(keyed_digest(file.salt, key.reveal()));
-}
-
-}  // namespace
-
 Result<> Vault::Inside::open(Secret key) {
-    TRY(bytes, read_file(file, 8u << 20));
+    TRY(bytes, read_file(file, vault_file_bytes_most));
     std::string mac;
     auto parsed = SealedFile::parse(bytes, mac);
     if (!parsed)
         return Error(Fault::bad_input, "the vault " + file.string() + " is damaged: " +
                                            parsed.error().what + "; restore it from a backup");
     sealed = std::move(*parsed);
-    TRY(slot, slot_key(sealed, key));
-    auto opened = unseal(sealed.sealed_root, std::string(slot_domain) + sealed.vault_id,
-                         sealed.slot_nonce, slot.reveal());
-    if (!opened)
+    for (auto const& slot : sealed.slots) {
+        if (slot.kind != Slot::Kind::key_file) continue;
+        TRY(with, slot_key(slot, key));
+        auto opened = unseal(slot.sealed_root, slot_about(slot, sealed.vault_id), slot.nonce, with.reveal());
+        if (opened) root = std::make_unique<Secret>(std::move(*opened));
+    }
+    if (!root)
         return Error(Fault::denied, "the key does not open the vault " + file.string() +
                                         "; is PARLEY_VAULT_KEY_FILE the key of this home?");
-    root = std::make_unique<Secret>(std::move(*opened));
     TRY(mac_key, derive(root->reveal(), context_mac, 0));
     auto expected = keyed_digest(std::string_view(bytes).substr(0, bytes.size() - mac.size()),
                                  mac_key.reveal());
     if (sodium_memcmp(expected.data(), mac.data(), mac.size()) != 0)
         return Error(Fault::bad_input,
                      "the vault " + file.string() + " is damaged; restore it from a backup");
-    TRY(subkey, derive(root->reveal(), context_entries, 0));
-    entries_key = std::make_unique<Secret>(std::move(subkey));
+    MUST(derive_keys());
     return read_entries();
+}
+
+Result<> Vault::Inside::derive_keys() {
+    TRY(for_entries, derive(root->reveal(), context_entries, 0));
+    TRY(for_tokens, derive(root->reveal(), context_tokens, 0));
+    entries_key = std::make_unique<Secret>(std::move(for_entries));
+    tokens_key = std::make_unique<Secret>(std::move(for_tokens));
+    return ok();
 }
 
 Result<> Vault::Inside::read_entries() {
@@ -186,25 +171,47 @@ Result<> Vault::Inside::write(std::vector<Entry> next, SealedFile changed) {
     TRY(mac_key, derive(root->reveal(), context_mac, 0));
     auto bytes = changed.bytes();
     bytes += keyed_digest(bytes, mac_key.reveal());
+    if (bytes.size() > vault_file_bytes_most) return Error(Fault::bad_input, "the vault is full");
     MUST(replace_file(file, bytes));
     sealed = std::move(changed);
     entries = std::move(next);
-    finder_is_fresh = false;
+    finder.reset();
     return ok();
 }
 
 Entry const* Vault::Inside::live(std::string_view scope, std::string_view key) const {
     for (auto const& entry : entries)
-        if (!entry.retired && entry.scope == scope && entry.key == key) return &entry;
+        if (!entry.is_retired() && entry.scope == scope && entry.key == key) return &entry;
     return nullptr;
 }
 
-void Vault::Inside::refresh_finder() const {
-    if (finder_is_fresh) return;
-    finder.clear();
-    for (auto const& entry : entries)
-        if (auto value = value_of(entry)) finder.add(entry.text(), value->reveal());
-    finder_is_fresh = true;
+Finder const* Vault::Inside::fresh_finder() const {
+    if (finder) return finder.get();
+    std::vector<Finder::Named> all;
+    for (auto const* list : {&entries, &faded})
+        for (auto const& entry : *list) {
+            auto value = value_of(entry);
+            if (!value) return nullptr;
+            all.push_back({entry.text(), std::move(*value)});
+        }
+    auto built = Finder::of(all);
+    if (!built) return nullptr;
+    finder = std::make_unique<Finder>(std::move(*built));
+    return finder.get();
+}
+
+// Of the retired, the file keeps those that were retired last.
+std::vector<Entry> Vault::Inside::take_oldest_retired(std::vector<Entry>& from) const {
+    std::vector<Entry> taken;
+    auto is_retired = [](Entry const& entry) { return entry.is_retired(); };
+    while (std::count_if(from.begin(), from.end(), is_retired) > static_cast<long>(retired_most)) {
+        auto oldest = std::min_element(from.begin(), from.end(), [](auto const& a, auto const& b) {
+            return std::pair(!a.is_retired(), a.retired_in) < std::pair(!b.is_retired(), b.retired_in);
+        });
+        taken.push_back(std::move(*oldest));
+        from.erase(oldest);
+    }
+    return taken;
 }
 
 Vault::Vault(std::unique_ptr<Inside> inside) : inside_(std::move(inside)) {}
@@ -213,23 +220,18 @@ Vault::~Vault() = default;
 Result<std::unique_ptr<Vault>> Vault::create(std::filesystem::path const& file,
                                              std::filesystem::path const& key_file) {
     if (sodium_init() < 0) return Error(Fault::unavailable, "libsodium could not start");
-    if (std::filesystem::exists(file))
-        return Error(Fault::conflict, "there is a vault already: " + file.string());
-    if (!std::filesystem::exists(key_file)) MUST(make_key_file(key_file));
-    TRY(key, read_key_file(key_file, file.parent_path().parent_path()));
+    if (is_there(file)) return Error(Fault::conflict, "there is a vault already: " + file.string());
+    MUST(make_key_file_unless_there(key_file));
+    TRY(key, read_key_file(key_file, home_of(file)));
     auto inside = std::make_unique<Inside>();
     inside->file = file;
-    TRY(root, Secret::from(random_bytes(32)));
+    TRY(root, secret_of(random_bytes(32)));
     inside->root = std::make_unique<Secret>(std::move(root));
+    MUST(inside->derive_keys());
     SealedFile fresh;
     fresh.vault_id = random_bytes(16);
-    fresh.salt = random_bytes(16);
-    fresh.slot_nonce = random_bytes(crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
-    TRY(slot, slot_key(fresh, key));
-    fresh.sealed_root = seal(inside->root->reveal(), std::string(slot_domain) + fresh.vault_id,
-                             fresh.slot_nonce, slot.reveal());
-    TRY(subkey, derive(inside->root->reveal(), context_entries, 0));
-    inside->entries_key = std::make_unique<Secret>(std::move(subkey));
+    TRY(slot, sealed_slot(*inside->root, key, fresh.vault_id));
+    fresh.slots.push_back(std::move(slot));
     MUST(inside->write({}, std::move(fresh)));
     return std::unique_ptr<Vault>(new Vault(std::move(inside)));
 }
@@ -237,9 +239,9 @@ Result<std::unique_ptr<Vault>> Vault::create(std::filesystem::path const& file,
 Result<std::unique_ptr<Vault>> Vault::open(std::filesystem::path const& file,
                                            std::filesystem::path const& key_file) {
     if (sodium_init() < 0) return Error(Fault::unavailable, "libsodium could not start");
-    if (!std::filesystem::exists(file))
+    if (!is_there(file))
         return Error(Fault::not_found, "there is no vault " + file.string() + "; make one with: parley init");
-    TRY(key, read_key_file(key_file, file.parent_path().parent_path()));
+    TRY(key, read_key_file(key_file, home_of(file)));
     auto inside = std::make_unique<Inside>();
     inside->file = file;
     MUST(inside->open(std::move(key)));
@@ -252,7 +254,7 @@ std::uint64_t Vault::generation() const { return inside_->sealed.generation; }
 std::vector<SecretInfo> Vault::list() const {
     std::vector<SecretInfo> list;
     for (auto const& entry : inside_->entries)
-        if (!entry.retired) list.push_back({entry.scope, entry.key, entry.version, entry.set_us});
+        if (!entry.is_retired()) list.push_back({entry.scope, entry.key, entry.version, entry.set_us});
     std::sort(list.begin(), list.end(), [](auto const& a, auto const& b) {
         return std::tie(a.scope, a.key) < std::tie(b.scope, b.key);
     });
@@ -307,23 +309,17 @@ Result<> Vault::remove_from(std::string scope, std::string key, std::string cons
                             std::string const* nonce, std::uint64_t version, std::int64_t set_us) {
     std::vector<Entry> next;
     for (auto const& entry : inside_->entries) {
-        if (entry.retired || entry.scope != scope || entry.key != key) {
+        if (entry.is_retired() || entry.scope != scope || entry.key != key) {
             next.push_back(entry);
             continue;
         }
         TRY(value, inside_->value_of(entry));
         auto retired = entry;
-        retired.retired = true;
+        retired.retired_in = generation() + 1;
         TRY(again, inside_->sealed_entry(std::move(retired), value));
         next.push_back(std::move(again));
     }
-    auto is_retired = [](Entry const& entry) { return entry.retired; };
-    while (std::count_if(next.begin(), next.end(), is_retired) > static_cast<long>(retired_most)) {
-        auto oldest = std::min_element(next.begin(), next.end(), [&](auto const& a, auto const& b) {
-            return std::pair(!a.retired, a.set_us) < std::pair(!b.retired, b.set_us);
-        });
-        next.erase(oldest);
-    }
+    auto dropped = inside_->take_oldest_retired(next);
     if (sealed) {
         Entry entry;
         entry.scope = std::move(scope);
@@ -334,18 +330,17 @@ Result<> Vault::remove_from(std::string scope, std::string key, std::string cons
         entry.nonce = *nonce;
         next.push_back(std::move(entry));
     }
-    return inside_->write(std::move(next), inside_->sealed);
+    MUST(inside_->write(std::move(next), inside_->sealed));
+    std::move(dropped.begin(), dropped.end(), std::back_inserter(inside_->faded));
+    return ok();
 }
 
 Result<> Vault::rekey(std::filesystem::path const& new_key_file) {
-    if (!std::filesystem::exists(new_key_file)) MUST(make_key_file(new_key_file));
-    TRY(key, read_key_file(new_key_file, inside_->file.parent_path().parent_path()));
+    MUST(make_key_file_unless_there(new_key_file));
+    TRY(key, read_key_file(new_key_file, home_of(inside_->file)));
     auto changed = inside_->sealed;
-    changed.salt = random_bytes(16);
-    changed.slot_nonce = random_bytes(crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
-    TRY(slot, slot_key(changed, key));
-    changed.sealed_root = seal(inside_->root->reveal(), std::string(slot_domain) + changed.vault_id,
-                               changed.slot_nonce, slot.reveal());
+    TRY(slot, sealed_slot(*inside_->root, key, changed.vault_id));
+    changed.slots.assign(1, std::move(slot));
     return inside_->write(inside_->entries, std::move(changed));
 }
 
@@ -381,26 +376,28 @@ std::string Vault::sign_for_ledger(std::string_view bytes) const {
 }
 
 std::string Vault::keyed_hash(std::string_view purpose, std::string_view bytes) const {
-    auto key = subkey(context_tokens, 0);
-    if (!key) return {};
+    auto size = static_cast<std::uint32_t>(purpose.size());
     std::string both;
-    append_text(both, purpose);
-    append_text(both, bytes);
-    auto digest = hex(keyed_digest(both, key->reveal()));
+    both.reserve(sizeof size + purpose.size() + bytes.size());
+    for (int i = 0; i < 4; ++i) both += static_cast<char>(size >> (8 * i) & 255);
+    both.append(purpose).append(bytes);
+    auto digest = hex(keyed_digest(both, inside_->tokens_key->reveal()));
     wipe(both);
     return digest;
 }
 
 std::string Vault::find_secret_in(std::string_view bytes) const {
-    if (inside_->entries.empty()) return {};
-    inside_->refresh_finder();
-    return inside_->finder.find(bytes);
+    if (inside_->entries.empty() && inside_->faded.empty()) return {};
+    auto const* finder = inside_->fresh_finder();
+    return finder ? finder->find(bytes) : std::string(unknown);
 }
 
 bool Vault::mask(std::string& text) const {
-    if (inside_->entries.empty()) return false;
-    inside_->refresh_finder();
-    return inside_->finder.mask(text);
+    if (inside_->entries.empty() && inside_->faded.empty()) return false;
+    if (auto const* finder = inside_->fresh_finder()) return finder->mask(text);
+    wipe(text);
+    text = "[secret:" + std::string(unknown) + "]";
+    return true;
 }
 
 bool is_signed(std::string_view bytes, std::string_view signature, std::string_view public_key) {

@@ -318,6 +318,7 @@ TEST_CASE("a wrong password, a ban and a refused nick are final", "[irc]") {
         char const *line, *code;
     };
     for (auto const& row : {Row{":s 464 * :Password incorrect", "auth"},
+                            Row{"ERROR :Access denied: Bad password?", "auth"},
                             Row{":s 465 * :You are banned from this server", "denied"},
                             Row{":s 432 * b :Erroneous nickname", "invalid"}}) {
         Bot bot;

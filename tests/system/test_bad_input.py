@@ -169,7 +169,7 @@ class BadDisk(unittest.TestCase):
                         accepted.append(answer.json["seq"])
                 else:
                     self.fail("the disk never filled")
-                self.assertEqual(host.process.wait(20), 70)
+                self.assertEqual(host.process.wait(20), 70, host.log[-2000:])
                 self.assertIn("could not be written", host.log)
                 subprocess.run(["mount", "-o", "remount,size=200m", small], check=True)
                 host.start()

@@ -22,7 +22,7 @@ set(library_c c_clock)
 set(library_cpp weather)
 foreach(example IN ITEMS c cpp)
   set(source ${prefix}/share/parley/examples/${example}_skill)
-  run(${CMAKE_COMMAND} -S ${source} -B ${WORK}/${example} -DCMAKE_PREFIX_PATH=${prefix}
+  run(${CMAKE_COMMAND} -G Ninja -S ${source} -B ${WORK}/${example} -DCMAKE_PREFIX_PATH=${prefix}
       -DCMAKE_C_COMPILER=${C} -DCMAKE_CXX_COMPILER=${CXX})
   run(${CMAKE_COMMAND} --build ${WORK}/${example})
   if(PYTHON)
