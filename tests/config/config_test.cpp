@@ -1,0 +1,174 @@
+#include "config/config.hpp"
+
+#include "temp_folder.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <fstream>
+#include <sstream>
+
+using namespace parley;
+
+namespace {
+
+struct Home : TempFolder {
+    std::filesystem::path home = path / "home";
+    Home() { REQUIRE(make_home({home, "127.0.0.1:7420"})); }
+
+    std::string read(char const* name) const {
+        std::ostringstream out;
+        out << std::ifstream(home / name).rdbuf();
+        return out.str();
+    }
+    void write(char const* name, std::string const& text) const {
+        std::filesystem::create_directories((home / name).parent_path());
+        std::ofstream(home / name) << text;
+    }
+    void edit(char const* name, std::string const& old, std::string const& now) const {
+        auto text = read(name);
+        auto at = text.find(old);
+        REQUIRE(at != std::string::npos);
+        write(name, text.replace(at, old.size(), now));
+    }
+    std::string error() const {
+        auto config = load_config(home);
+        return config ? "" : config.error().what;
+    }
+};
+
+bool has(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("the home that init makes is good as it is", "[config]") {
+    Home home;
+    REQUIRE(check_home(home.home));
+    auto config = load_config(home.home);
+    REQUIRE(config);
+    auto const& agent = config->agents.at(AgentName("assistant"));
+    REQUIRE(config->plugins.at(PluginId("shell")).enabled);
+    REQUIRE(agent.approval.at("shell") == ApprovalRule::always);
+    REQUIRE(agent.authorized_senders.empty());
+    REQUIRE(agent.workspace.is_absolute());
+    REQUIRE(config->models.at("default").price->input == 0);
+    REQUIRE(config->global_budget->limit_nano_usd == 20'000'000'000);
+    REQUIRE_FALSE(make_home({home.home, "127.0.0.1:7420"}));
+}
+
+TEST_CASE("a mistake names its file, line and column, and what would be right", "[config]") {
+    struct Row {
+        char const *old, *now, *expected;
+    };
+    Row const rows[] = {
+        {"plugins:", "plugin:", "parley.yaml:4:1: unknown key 'plugin'; did you mean 'plugins'?"},
+        {"{enabled: true}  # an", "{enable: true}  # an", "unknown key 'enable'; did you mean 'enabled'?"},
+        {"{enabled: true}  # an", "{enabled: yes}  # an", "enabled must be one of true, false"},
+        {"listen: 127.0.0.1:7420", "listen: 7420", "listen must be ADDRESS:PORT"},
+        {"listen: 127.0.0.1:7420", "listen: 127.0.0.1:99999", "listen must be ADDRESS:PORT"},
+        {"listen: 127.0.0.1:7420", "listen: 0.0.0.0:7420", "unsafe_listen"},
+        {"listen: 127.0.0.1:7420", "listen: 127.evil.example:7420", "unsafe_listen"},
+        {"listen:", "listen: 127.0.0.1:1\nlisten:", "stands twice"},
+        {"models:", "models: [", "parley.yaml:"},
+        {"provider: rehearsal", "provider: nowhere", "not under plugins:"},
+        {"price: {input: 0, output: 0}", "price: {input: 0}", "a price has input and output"},
+        {"price: {input: 0, output: 0}", "price: {input: -1, output: 0}", "must be an amount of USD"},
+        {"price: {input: 0, output: 0}", "max_output_tokens: 4.5", "must be a whole number"},
+        {"price: {input: 0, output: 0}", "context_tokens: 1000", "must be larger than max_output_tokens"},
+        {"expire_after: 24h", "expire_after: soon", "a time such as 15m"},
+        {"limit_usd: 20", "limit_usd: lots", "must be an amount of USD"},
+        {"per: month", "per: week", "per must be one of day, month, total"},
+        {"on_limit: refuse", "on_limit: stop", "on_limit must be one of warn, refuse"},
+        {"per: month", "per: month, timezone: Mars/Base", "only UTC"},
+        {"approvals:", "approvals: 5\nxapprovals:", "a mapping is needed"},
+        {"# channels:", "channels: {api: {plugin: rehearsal, agent: assistant}}\n# channels:", "built-in instance"},
+        {"# channels:", "channels: {x: {plugin: irc, agent: nobody}}\n# channels:", "no agents/nobody"},
+        {"# channels:", "channels: {x: {plugin: rehearsal, agent: assistant, approvers: [\"nick:ada\"]}}\n# channels:", "as strongly as the channel can"},
+        {"# channels:", "channels: {X/..: {}}\n# channels:", "is not a name"},
+    };
+    for (auto const& row : rows) {
+        Home home;
+        home.edit("parley.yaml", row.old, row.now);
+        INFO(row.now << "\n" << home.error());
+        REQUIRE(has(home.error(), row.expected));
+    }
+}
+
+TEST_CASE("a secret that stands in YAML is refused wherever it stands", "[config]") {
+    for (auto const* config : {R"({api_key: "abcdefghijkl"})", R"({x: {auth_token: abcdefgh}})", R"({x: "sk-abcdefghijklmnopqrstuv"})",
+                               R"({x: "123456789:AAbbCCddEEffGGhhIIjjKKllMMnnOOppQQ"})", R"({list: [a, "ghp_abcdefghijklmnopqrst"]})"}) {
+        Home home;
+        home.edit("parley.yaml", "rehearsal: {enabled: true}", std::string("rehearsal: {enabled: true, config: ") + config + "}");
+        INFO(config);
+        REQUIRE(has(home.error(), "parley secret set"));
+    }
+    Home home;
+    home.edit("parley.yaml", "rehearsal: {enabled: true}", "rehearsal: {enabled: true, secrets: {api_key: \"sk-abcdefghijklmnopqrstuv\"}}");
+    REQUIRE(has(home.error(), "parley secret set"));
+}
+
+TEST_CASE("agents are read with their persona, and nobody is authorized by a pattern", "[config]") {
+    Home home;
+    home.write("agents/ops/agent.yaml", "model: default\nbudget: {limit_usd: 2.50, per: day}\n");
+    home.write("agents/ops/soul.md", "kind");
+    auto config = load_config(home.home);
+    REQUIRE(config);
+    REQUIRE(config->agents.at(AgentName("ops")).soul == "kind");
+    REQUIRE(config->agents.at(AgentName("ops")).budget->limit_nano_usd == 2'500'000'000);
+    for (auto const* sender : {"*", "id:*", "ada", "mask:*!*@*"}) {
+        home.edit("parley.yaml", "# channels:", "channels: {x: {plugin: rehearsal, agent: ops}}\n# channels:");
+        home.write("agents/ops/agent.yaml", std::string("channels: {x: {authorized_senders: [\"") + sender + "\"]}}\n");
+        INFO(sender);
+        REQUIRE(has(home.error(), "is not a sender id"));
+        home.edit("parley.yaml", "channels: {x: {plugin: rehearsal, agent: ops}}\n", "");
+    }
+}
+
+TEST_CASE("a bomb of aliases, a giant and bytes that are not text end with an error", "[config]") {
+    Home home;
+    std::string bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n";
+    for (char c = 'b'; c < 'j'; ++c) {
+        std::string before(1, static_cast<char>(c - 1));
+        bomb += std::string(1, c) + ": &" + c + " [";
+        for (int i = 0; i < 10; ++i) bomb += (i ? ",*" : "*") + before;
+        bomb += "]\n";
+    }
+    home.write("parley.yaml", bomb);
+    REQUIRE(has(home.error(), "too many entries"));
+    home.write("parley.yaml", "listen: \"" + std::string(2'000'000, 'x') + "\"");
+    REQUIRE(has(home.error(), "large"));
+    home.write("parley.yaml", "listen: \xff\xfe");
+    REQUIRE(has(home.error(), "UTF-8"));
+}
+
+TEST_CASE("what the API changed is laid over the operator's file, and nothing else can be", "[config]") {
+    Home home;
+    REQUIRE(write_override(home.home, "plugins/shell/enabled", "false"));
+    REQUIRE(write_override(home.home, "budgets/global", R"({"limit_usd": 7, "per": "day"})"));
+    auto config = load_config(home.home);
+    REQUIRE(config);
+    REQUIRE_FALSE(config->plugins.at(PluginId("shell")).enabled);
+    REQUIRE(config->global_budget->limit_nano_usd == 7'000'000'000);
+    REQUIRE(config->overrides.size() == 2);
+    REQUIRE(write_override(home.home, "plugins/shell/config", "{}"));
+    REQUIRE(has(home.error(), "overrides.yaml"));
+}
+
+TEST_CASE("a home that others could change is refused with the word that mends it", "[config]") {
+    using std::filesystem::perms;
+    Home home;
+    std::filesystem::permissions(home.home, perms::others_exec, std::filesystem::perm_options::add);
+    REQUIRE(has(check_home(home.home).error().what, "chmod 700"));
+    std::filesystem::permissions(home.home, perms::owner_all);
+    std::filesystem::permissions(home.home / "plugins", perms::group_write, std::filesystem::perm_options::add);
+    REQUIRE(has(check_home(home.home).error().what, "chmod go-w"));
+}
+
+TEST_CASE("a home has one user at a time", "[config]") {
+    Home home;
+    {
+        auto first = HomeLock::take(home.home);
+        REQUIRE(first);
+        REQUIRE_FALSE(HomeLock::take(home.home));
+    }
+    REQUIRE(HomeLock::take(home.home));
+}
