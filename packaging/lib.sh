@@ -6,11 +6,29 @@ cd "$top"
 
 build_packages=(g++ cmake ninja-build pkg-config ccache libboost1.81-dev libboost-json1.81-dev
     librocksdb-dev libyaml-cpp-dev libsodium-dev libspdlog-dev libssl-dev libcurl4-openssl-dev
-    libcli11-dev libseccomp-dev)
+    libcli11-dev libseccomp-dev ca-certificates)
 test_packages=(catch2 python3 openssl binutils procps ngircd inspircd)
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '\nFAILED: %s\n' "$*" >&2; exit 1; }
+
+# The IRC servers are for the tests, which start their own: none is to run as a service. The policy
+# is taken away again even when the install is interrupted.
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=no
+no_services() {
+    [ -e $policy ] && return
+    policy_is_ours=yes
+    trap services_again EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
+    "${root[@]}" chmod 755 $policy
+}
+services_again() {
+    trap - EXIT INT TERM
+    [ $policy_is_ours = no ] || "${root[@]}" rm -f $policy
+    policy_is_ours=no
+}
 
 # Installs what is missing of the packages named; asks apt only when something is.
 need() {
@@ -20,36 +38,33 @@ need() {
     done
     [ ${#missing[@]} -eq 0 ] && return
     say "installing ${missing[*]}"
-    local root=()
+    command -v apt-get >/dev/null || die "packages are missing and there is no apt-get; on another system than Debian 12, install their like: ${missing[*]}"
+    root=()
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null || die "packages are missing and there is neither root nor sudo: ${missing[*]}"
         root=(sudo)
     fi
-    # The IRC servers are for the tests, which start their own; none is to run as a service.
-    local policy=/usr/sbin/policy-rc.d made=no
-    if [ ! -e $policy ]; then
-        printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
-        "${root[@]}" chmod 755 $policy
-        made=yes
-    fi
-    local failed=no
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q || failed=yes
-    [ $failed = yes ] || "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -q --no-install-recommends "${missing[@]}" || failed=yes
-    [ $made = no ] || "${root[@]}" rm -f $policy
-    [ $failed = no ] || die "apt could not install: ${missing[*]}"
+    local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0)
+    "${apt[@]}" update || die "apt-get update failed; the lines above say why"
+    no_services
+    "${apt[@]}" install -y --no-install-recommends "${missing[@]}" || die "apt could not install: ${missing[*]}"
+    services_again
 }
 
 # Configures and builds a preset; the rest are targets.
 build() {
-    local preset=$1
+    local preset=$1 log=build/$1-configure.log fresh=--fresh
     shift
     export CCACHE_BASEDIR=$top
-    say "building ($preset)"
-    [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" >"/tmp/parley-configure-$$.log" 2>&1 || {
-        cat "/tmp/parley-configure-$$.log"
-        die "cmake could not configure the preset $preset"
+    # A tree that was moved, or configured for another, begins anew.
+    grep -qsx "CMAKE_HOME_DIRECTORY:INTERNAL=$top" "build/$preset/CMakeCache.txt" && fresh=
+    say "configuring ($preset)"
+    mkdir -p build
+    cmake --preset "$preset" $fresh >"$log" 2>&1 || {
+        cat "$log"
+        die "cmake could not configure the preset $preset; the lines above are in $top/$log"
     }
-    rm -f "/tmp/parley-configure-$$.log"
-    cmake --build --preset "$preset" ${1+--target "$@"} || die "the build of the preset $preset failed; the lines above say where"
+    say "building ($preset)"
+    cmake --build --preset "$preset" ${1+--target "$@"} ||
+        die "the build of the preset $preset failed; the lines above say where"
 }

@@ -18,8 +18,9 @@ STRING = r'"(?:[^"\\]|\\.)*"'
 # Actor and body stand as they were stored, and are hashed as they stand.
 RECORD = re.compile(
     r'\{"seq":(?P<seq>[1-9]\d*),"time":"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"'
-    rf',"kind":(?P<kind>{STRING})(?:,"agent":(?P<agent>{STRING}))?(?:,"session":(?P<session>{STRING}))?'
-    rf'(?:,"turn":(?P<turn>-?[1-9]\d*))?(?:,"call":(?P<call>{STRING}))?(?:,"cause":(?P<cause>[1-9]\d*))?'
+    rf',"kind":(?P<kind>{STRING})(?:,"agent":(?P<agent>{STRING}))?'
+    rf'(?:,"session":(?P<session>{STRING}))?(?:,"turn":(?P<turn>-?[1-9]\d*))?'
+    rf'(?:,"call":(?P<call>{STRING}))?(?:,"cause":(?P<cause>[1-9]\d*))?'
     rf'(?:,"actor":(?P<actor>\{{(?:[^"]|{STRING})*?\}}))?,"body":(?P<body>.*)'
     r',"prev":"(?P<prev>[0-9a-f]{64})","hash":"(?P<hash>[0-9a-f]{64})"\}', re.DOTALL | re.ASCII)
 
@@ -41,7 +42,8 @@ def text(value):
 
 
 def microseconds(stamp):
-    return calendar.timegm(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S")) * 1_000_000 + int(stamp[20:26])
+    seconds = calendar.timegm(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S"))
+    return seconds * 1_000_000 + int(stamp[20:26])
 
 
 def hash_of(part):

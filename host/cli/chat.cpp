@@ -129,13 +129,17 @@ bool decide_here(Context const& context, std::string ids) {
         auto end = std::min(ids.find(',', at), ids.size());
         auto id = ids.substr(at, end - at);
         at = end + 1;
-        if (verb_approval_show(context, id) != 0) return false;
+        auto approval = context.ask("GET", "/api/v1/approvals/" + percent_encoded(id));
+        if (!approval) return fail(approval.error()) == 0;
+        print_approval(*approval);
         std::printf("\napprove? [y/N, or a reason to deny] ");
         std::fflush(stdout);
         std::string line;
         if (!std::getline(std::cin, line)) return false;
         bool yes = line == "y" || line == "yes";
-        if (verb_decide(context, id, yes, "", yes || line == "n" ? "" : line) != 0) return false;
+        auto reason = yes || line == "n" || line == "no" ? "" : line;
+        // The digest of what stands above: a person decides what they have seen.
+        if (verb_decide(context, id, yes, std::string(text_at(*approval, "digest")), reason) != 0) return false;
     }
     return true;
 }

@@ -46,6 +46,7 @@ int verb_status(Context const&);
 int verb_list(Context const&, std::string const& path, std::initializer_list<char const*> columns);
 int verb_show(Context const&, std::string const& path);
 int verb_post(Context const&, std::string const& path, std::string const& body, char const* done);
+void print_approval(json::value const& approval);
 int verb_approval_show(Context const&, std::string const& id);
 int verb_decide(Context const&, std::string const& id, bool approve, std::string digest, std::string const& reason);
 int verb_replay(Context const&, std::string const& session);

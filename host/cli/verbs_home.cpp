@@ -288,12 +288,14 @@ int verb_accept_loss(Context const& context) {
     auto home = OpenHome::take(context.home, true);
     if (!home) return fail(home.error());
     auto& ledger = *(*home)->ledger;
-    if (!ledger.lost_records()) return say(context, R"({"lost":false})", "nothing was lost");
+    if (!ledger.lost_records() && !ledger.get(Table::meta, vault_generation))
+        return say(context, R"({"lost":false})", "nothing was lost");
     JsonWriter body;
     body.begin('{').pair("accepted_at", static_cast<std::int64_t>(ledger.head())).end('}');
     // The host reads this mark at its next start: open approvals are void, open intents unknown.
     auto batch = ledger.begin();
-    batch.put(Table::meta, loss_accepted, "1");
+    if (ledger.lost_records()) batch.put(Table::meta, loss_accepted, "1");
+    batch.erase(Table::meta, vault_generation);
     ledger.commit(std::move(batch));
     if (auto noted = (*home)->record("ledger.loss_accepted", body.take()); !noted) return fail(noted.error());
     return say(context, R"({"lost":true})",

@@ -92,18 +92,22 @@ int verb_post(Context const& context, std::string const& path, std::string const
     return 0;
 }
 
+void print_approval(json::value const& approval) {
+    auto word = [&](char const* key) { return std::string(text_at(approval, key)); };
+    std::printf("approval %s is %s, requested %s, expires %s\n\n%s\ndigest %s\n", word("id").c_str(), word("state").c_str(),
+                word("requested").c_str(), word("expires").c_str(), word("shown").c_str(), word("digest").c_str());
+}
+
 int verb_approval_show(Context const& context, std::string const& id) {
     auto text = context.ask_text("GET", std::string(api) + "/approvals/" + percent_encoded(id));
     if (!text) return fail(text.error());
     if (print_json(context, *text)) return 0;
     auto approval = parse_json(*text);
     if (!approval) return fail(approval.error());
-    auto word = [&](char const* key) { return std::string(text_at(*approval, key)); };
-    std::printf("approval %s is %s, requested %s, expires %s\n\n%s\ndigest %s\n", word("id").c_str(), word("state").c_str(),
-                word("requested").c_str(), word("expires").c_str(), word("shown").c_str(), word("digest").c_str());
-    if (word("state") == "pending")
+    print_approval(*approval);
+    if (text_at(*approval, "state") == "pending")
         std::printf("\ndecide with: parley approval approve %s\n         or: parley approval deny %s --reason TEXT\n",
-                    word("id").c_str(), word("id").c_str());
+                    id.c_str(), id.c_str());
     return 0;
 }
 

@@ -152,20 +152,26 @@ void Control::put_secret(Asked& asked) {
     if (!set) return send_error(*asked.reply, set.error());
     // A channel or model that waited for this secret can open now.
     if (auto reloaded = deps_.reload(); !reloaded) return send_error(*asked.reply, reloaded.error());
-    JsonWriter body;
-    body.begin('{').pair("secret", name->text());
-    body.pair("generation", static_cast<std::int64_t>(deps_.vault->generation())).end('}');
-    record_and_answer(asked, "secret.set", body.take(), R"({"done":true})");
+    secret_changed(asked, "secret.set", name->text());
 }
 
 void Control::remove_secret(Asked& asked) {
     auto name = parse_secret_name(asked.parts[0] + '/' + asked.parts[1]);
     auto removed = name ? deps_.vault->remove(name->scope, name->key) : Result<>(name.error());
     if (!removed) return send_error(*asked.reply, removed.error());
-    JsonWriter body;
-    body.begin('{').pair("secret", name->text());
-    body.pair("generation", static_cast<std::int64_t>(deps_.vault->generation())).end('}');
-    record_and_answer(asked, "secret.removed", body.take(), R"({"done":true})");
+    secret_changed(asked, "secret.removed", name->text());
+}
+
+void Control::secret_changed(Asked& asked, char const* kind, std::string const& name) {
+    auto generation = std::to_string(deps_.vault->generation());
+    Draft draft;
+    draft.kind = kind;
+    draft.actor = asked.caller.actor;
+    draft.body = R"({"secret":")" + name + R"(","generation":)" + generation + '}';
+    auto batch = deps_.ledger->begin();
+    batch.record(std::move(draft));
+    batch.put(Table::meta, vault_generation, generation);
+    deps_.ledger->commit(std::move(batch), [reply = asked.reply] { send_json(*reply, R"({"done":true})"); });
 }
 
 void Control::put_budget(Asked& asked) {

@@ -87,6 +87,7 @@ private:
     struct Stream;
     void feed(std::shared_ptr<Stream> const& stream);
     void drop_stale_streams();
+    void secret_changed(Asked&, char const* kind, std::string const& name);
     void toggle_plugin(Asked&, bool enabled);
     void record_and_answer(Asked&, char const* kind, std::string body, std::string answer);
     std::string plugin_json(PluginEntry const& entry) const;

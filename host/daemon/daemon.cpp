@@ -15,6 +15,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 
 namespace parley {
@@ -42,6 +43,7 @@ public:
 
 private:
     Result<> open_rooms();
+    Result<> check_vault_age();
     Result<> open_doors();
     void build_worker_deps();
     void record(char const* kind, std::string body);
@@ -139,7 +141,19 @@ void Daemon::build_worker_deps() {
     };
 }
 
+// An old vault put in the place of a newer one would bring back what was removed.
+Result<> Daemon::check_vault_age() {
+    auto known = ledger_->get(Table::meta, vault_generation);
+    if (known && std::strtoull(known->c_str(), nullptr, 10) > vault_->generation())
+        return Error(Fault::conflict,
+                     "the vault is older (generation " + std::to_string(vault_->generation()) +
+                         ") than the one that the ledger knows (" + *known +
+                         "); put the newer file back, or accept it with: parley ledger accept-loss");
+    return ok();
+}
+
 Result<> Daemon::open_doors() {
+    MUST(check_vault_age());
     server_ = std::make_unique<HttpServer>(loop_, [this](Request request, std::shared_ptr<Reply> reply) {
         control_->handle(std::move(request), std::move(reply));
     });
@@ -186,6 +200,9 @@ Result<> Daemon::open_doors() {
     started.begin('{').pair("version", PARLEY_VERSION).pair("config", config_->digest);
     started.pair("vault_generation", static_cast<std::int64_t>(vault_->generation())).end('}');
     record("host.started", started.take());
+    auto age = ledger_->begin();
+    age.put(Table::meta, vault_generation, std::to_string(vault_->generation()));
+    ledger_->commit(std::move(age));
     JsonWriter loaded;
     loaded.begin('{').pair("digest", config_->digest).end('}');
     record("config.loaded", loaded.take());

@@ -204,7 +204,11 @@ void Flow::send_attempt(SessionId const& id, std::string request, std::int64_t n
     auto token = begin_live(key, {});
     Provider::Sink sink;
     if (delta_)
-        sink.on_text = [this, session](std::string_view text) { delta_(*session, text); };
+        // Streamed text passes the same door as the whole answer will: once a secret shows, no more.
+        sink.on_text = [this, session, so_far = std::string()](std::string_view text) mutable {
+            so_far += text;
+            if (deps_.find_secret(so_far).empty()) delta_(*session, text);
+        };
     sink.on_answer = [this, id, number, key, token](Answer answer) {
         if (end_live(key, token)) model_answered(id, number, std::move(answer));
     };

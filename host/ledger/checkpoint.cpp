@@ -3,8 +3,8 @@
 #include "ledger/layout.hpp"
 #include "ledger/walk.hpp"
 
-#include <boost/json/value.hpp>
 #include <sodium.h>
+#include <boost/json/value.hpp>
 
 #include <cstring>
 

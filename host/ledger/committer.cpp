@@ -19,8 +19,10 @@ void Ledger::Inside::run() {
     auto has_work = [this] { return !queue.empty() || stopping; };
     std::unique_lock lock(mutex);
     while (true) {
-        if (auto due = next_due()) wake.wait_until(lock, *due, has_work);
-        else wake.wait(lock, has_work);
+        if (auto due = next_due())
+            wake.wait_until(lock, *due, has_work);
+        else
+            wake.wait(lock, has_work);
         auto batches = std::exchange(queue, {});
         bool last = stopping && batches.empty();
         lock.unlock();
@@ -53,9 +55,10 @@ void Ledger::Inside::take(std::vector<Queued> batches) {
         if (!written_now) fail("the ledger could not be written: " + status.ToString());
     }
     // What was not written goes back as well, to end where it began: on the event thread.
-    loop.post([this, weak = std::weak_ptr(alive), written_now, batches = std::move(batches)]() mutable {
-        if (written_now && !weak.expired()) deliver(std::move(batches));
-    });
+    loop.post(
+        [this, weak = std::weak_ptr(alive), written_now, batches = std::move(batches)]() mutable {
+            if (written_now && !weak.expired()) deliver(std::move(batches));
+        });
 }
 
 rocksdb::Status Ledger::Inside::write(std::vector<Queued> const& batches) {
@@ -75,8 +78,10 @@ rocksdb::Status Ledger::Inside::write(std::vector<Queued> const& batches) {
             end_time_us = record->time_us;
         }
         for (auto const& row : batch.rows) {
-            if (row.value) all.Put(rows, row.key, *row.value);
-            else all.Delete(rows, row.key);
+            if (row.value)
+                all.Put(rows, row.key, *row.value);
+            else
+                all.Delete(rows, row.key);
         }
     }
     rocksdb::WriteOptions how;
@@ -99,8 +104,9 @@ void Ledger::Inside::keep_house(bool last) {
     auto now = std::chrono::steady_clock::now();
     bool mark_is_due = unmarked_since && now - *unmarked_since >= limits::head_mark_time;
     if (mark_is_due || (last && mark_is_stale)) write_mark();
-    bool checkpoint_is_due = unsigned_since && (written.seq - checkpoint_seq >= limits::checkpoint_records ||
-                                                now - *unsigned_since >= limits::checkpoint_time);
+    bool checkpoint_is_due =
+        unsigned_since && (written.seq - checkpoint_seq >= limits::checkpoint_records ||
+                           now - *unsigned_since >= limits::checkpoint_time);
     if (!failed && (checkpoint_is_due || (last && unsigned_since))) make_checkpoint();
 }
 
@@ -133,7 +139,8 @@ void Ledger::Inside::deliver(std::vector<Queued> batches) {
     for (auto& batch : batches) {
         for (auto const& row : batch.rows) {
             auto found = overlay.find(row.key);
-            if (found != overlay.end() && found->second.number == batch.number) overlay.erase(found);
+            if (found != overlay.end() && found->second.number == batch.number)
+                overlay.erase(found);
         }
         if (!batch.records.empty()) durable = batch.records.back()->seq;
         if (on_durable)

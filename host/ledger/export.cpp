@@ -39,8 +39,10 @@ std::size_t object_bytes(std::string_view text) {
     for (std::size_t at = 0; at < text.size(); ++at) {
         char c = text[at];
         if (quoted) {
-            if (c == '\\') ++at;
-            else if (c == '"') quoted = false;
+            if (c == '\\')
+                ++at;
+            else if (c == '"')
+                quoted = false;
         } else if (c == '"') {
             quoted = true;
         } else if (c == '{') {
@@ -81,7 +83,8 @@ Result<Record> record_from(std::string_view line) {
     record.call = CallId(text_at(value, "call"));
     record.cause = static_cast<Seq>(int_at(value, "cause"));
     TRY(prev, digest_from(tail.substr(prev_key.size(), digest_digits)));
-    TRY(hash, digest_from(tail.substr(prev_key.size() + digest_digits + hash_key.size(), digest_digits)));
+    TRY(hash,
+        digest_from(tail.substr(prev_key.size() + digest_digits + hash_key.size(), digest_digits)));
     record.prev = prev;
     record.hash = hash;
     if (to_json(record) != line) return not_ours;

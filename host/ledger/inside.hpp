@@ -98,9 +98,9 @@ struct Ledger::Inside {
 
     // Committer thread.
     std::thread committer;
-    HeadMark written;                // the last durable record
+    HeadMark written;  // the last durable record
     std::int64_t written_time_us = 0;
-    bool mark_is_stale = false;      // head_file says something else than `written`
+    bool mark_is_stale = false;  // head_file says something else than `written`
     std::optional<Moment> unmarked_since, unsigned_since;
     Seq checkpoint_seq = 0;
 };

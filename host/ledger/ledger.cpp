@@ -37,20 +37,25 @@ Ledger::~Ledger() {
     inside_->committer.join();
 }
 
-Batch Ledger::begin() const { return Batch(*this, inside_->head + 1); }
+Batch Ledger::begin() const {
+    return Batch(*this, inside_->head + 1);
+}
 
 // A row of an open batch stands in the overlay under no number, above what it covers.
 void Batch::add(std::string key, std::shared_ptr<std::string const> value) {
     auto& in = *ledger_->inside_;
     auto found = in.overlay.find(key);
-    in.open.try_emplace(key, found == in.overlay.end() ? std::nullopt : std::optional(found->second));
+    in.open.try_emplace(key,
+                        found == in.overlay.end() ? std::nullopt : std::optional(found->second));
     in.overlay[key] = {value, 0};
     rows_.push_back({std::move(key), std::move(value)});
 }
 
 Batch::Batch(Batch&& other) noexcept
-    : ledger_(std::exchange(other.ledger_, nullptr)), next_(other.next_),
-      records_(std::move(other.records_)), rows_(std::move(other.rows_)) {}
+    : ledger_(std::exchange(other.ledger_, nullptr)),
+      next_(other.next_),
+      records_(std::move(other.records_)),
+      rows_(std::move(other.rows_)) {}
 
 Batch::~Batch() {
     if (!ledger_) return;
@@ -58,8 +63,10 @@ Batch::~Batch() {
     for (auto const& row : rows_) {
         auto covered = in.open.find(row.key);
         if (covered == in.open.end()) continue;
-        if (covered->second) in.overlay[row.key] = *covered->second;
-        else in.overlay.erase(row.key);
+        if (covered->second)
+            in.overlay[row.key] = *covered->second;
+        else
+            in.overlay.erase(row.key);
         in.open.erase(covered);
     }
 }
@@ -108,16 +115,26 @@ void Ledger::commit(Batch batch, std::function<void()> durable) {
     in.wake.notify_one();
 }
 
-void Ledger::on_failure(std::function<void(Error)> told) { inside_->on_failure = std::move(told); }
+void Ledger::on_failure(std::function<void(Error)> told) {
+    inside_->on_failure = std::move(told);
+}
 
 void Ledger::on_durable(std::function<void(std::shared_ptr<Record const>)> told) {
     inside_->on_durable = std::move(told);
 }
 
-Seq Ledger::head() const { return inside_->head; }
-Seq Ledger::durable_head() const { return inside_->durable; }
-std::size_t Ledger::queued_bytes() const { return inside_->queued_bytes; }
-bool Ledger::lost_records() const { return inside_->lost; }
+Seq Ledger::head() const {
+    return inside_->head;
+}
+Seq Ledger::durable_head() const {
+    return inside_->durable;
+}
+std::size_t Ledger::queued_bytes() const {
+    return inside_->queued_bytes;
+}
+bool Ledger::lost_records() const {
+    return inside_->lost;
+}
 
 std::int64_t Ledger::now_us() const {
     return std::max(inside_->last_time_us, inside_->clock.now_us());
@@ -142,7 +159,8 @@ void Ledger::scan(Table table, std::string_view prefix, std::string_view from,
     // Two ordered streams; where both have a key, what is queued is newer.
     while (true) {
         bool has_stored = stored->Valid() && stored->key().starts_with(whole_prefix);
-        bool has_pending = pending != inside_->overlay.end() && pending->first.starts_with(whole_prefix);
+        bool has_pending =
+            pending != inside_->overlay.end() && pending->first.starts_with(whole_prefix);
         if (!has_stored && !has_pending) break;
         int order = !has_stored ? 1 : !has_pending ? -1 : stored->key().compare(pending->first);
         bool go_on = true;
@@ -180,7 +198,8 @@ void Ledger::session_records(SessionId const& session, Seq from,
                              std::function<bool(Record const&)> const& each) const {
     std::unique_ptr<rocksdb::Iterator> at(inside_->db->NewIterator({}, inside_->sessions));
     auto prefix = session.text + '/';
-    for (at->Seek(prefix + big_endian(from)); at->Valid() && at->key().starts_with(prefix); at->Next()) {
+    for (at->Seek(prefix + big_endian(from)); at->Valid() && at->key().starts_with(prefix);
+         at->Next()) {
         auto rest = at->key().ToStringView().substr(prefix.size());
         if (rest.size() != sizeof(Seq)) continue;
         auto seq = from_big_endian(rest);
@@ -206,7 +225,8 @@ std::optional<std::string> Ledger::body(std::string_view hex_digest) const {
     auto digest = from_hex(hex_digest);
     if (!digest || digest->size() != sizeof(Digest)) return {};
     auto key = body_table + *digest;
-    if (auto found = inside_->overlay.find(key); found != inside_->overlay.end() && found->second.value)
+    if (auto found = inside_->overlay.find(key);
+        found != inside_->overlay.end() && found->second.value)
         return *found->second.value;
     auto value = inside_->stored_row(key);
     // The digest stands in the chain, the body does not: what differs is not what was recorded.
@@ -227,7 +247,8 @@ std::vector<Checkpoint> Ledger::checkpoints(std::size_t most) const {
     return list;
 }
 
-void Ledger::checkpoints(Seq from, Seq to, std::function<bool(Checkpoint const&)> const& each) const {
+void Ledger::checkpoints(Seq from, Seq to,
+                         std::function<bool(Checkpoint const&)> const& each) const {
     std::unique_ptr<rocksdb::Iterator> at(inside_->db->NewIterator({}, inside_->rows));
     auto last = checkpoint_key(to);
     for (at->Seek(checkpoint_key(from)); at->Valid() && at->key().compare(last) <= 0; at->Next())

@@ -52,6 +52,8 @@ enum class Table : unsigned char {
 
 // A row of Table::meta: the operator accepted a loss, and the host has not yet acted on that.
 constexpr std::string_view loss_accepted = "loss_accepted";
+// Another: the generation of the vault that was last in use.
+constexpr std::string_view vault_generation = "vault_generation";
 
 class Ledger;
 

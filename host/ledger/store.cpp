@@ -39,10 +39,11 @@ rocksdb::ColumnFamilyOptions column_options(std::shared_ptr<rocksdb::Cache> cons
     return options;
 }
 
-// A failed write is final. The store's own threads would try to mend it as soon as the disk has room
-// again, and abort the process on the file that failed.
+// A failed write is final. The store's own threads would try to mend it as soon as the disk has
+// room again, and abort the process on the file that failed.
 class NoRecovery final : public rocksdb::EventListener {
-    void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* recover) override {
+    void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                              bool* recover) override {
         *recover = false;
     }
 };
@@ -82,7 +83,8 @@ Error damaged(rocksdb::Status const& status) {
 
 Error records_lost(Seq head, std::string const& mark) {
     return Error(Fault::conflict, "the ledger ends at " + std::to_string(head) + " but its mark " +
-                                      mark + ": records were lost. To go on without them: "
+                                      mark +
+                                      ": records were lost. To go on without them: "
                                       "parley ledger accept-loss");
 }
 
@@ -103,7 +105,9 @@ Result<> Ledger::Inside::open_store() {
     auto cache = rocksdb::NewLRUCache(4u << 20, 0);
     auto plain = column_options(cache, false);
     std::vector<ColumnFamilyDescriptor> columns{
-        {rocksdb::kDefaultColumnFamilyName, column_options(cache, true)}, {"records", plain}, {"sessions", plain}};
+        {rocksdb::kDefaultColumnFamilyName, column_options(cache, true)},
+        {"records", plain},
+        {"sessions", plain}};
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* opened = nullptr;
     auto status = rocksdb::DB::Open(store_options(), (options.folder / "db").string(), columns,
@@ -124,7 +128,8 @@ Result<> Ledger::Inside::check_head() {
     if (last->Valid()) {
         auto record = decode_record(last->value().ToStringView());
         if (!record || last->key() != big_endian(record->seq) || hash_of(*record) != record->hash)
-            return Error(Fault::internal, "the ledger's last record is damaged; restore it from a backup");
+            return Error(Fault::internal,
+                         "the ledger's last record is damaged; restore it from a backup");
         head = durable = checkpoint_seq = record->seq;
         last_time_us = written_time_us = record->time_us;
         written = {record->seq, record->hash};
@@ -133,12 +138,14 @@ Result<> Ledger::Inside::check_head() {
     auto mark = head_file.read();
     if (!mark && !head_file.is_damaged() && head == 0) {
         // A new ledger has a mark from its first moment, so that a missing one means something.
-        if (!head_file.write(written)) return Error(Fault::internal, "ledger/head cannot be written");
+        if (!head_file.write(written))
+            return Error(Fault::internal, "ledger/head cannot be written");
         return ok();
     }
     lost = !mark || mark->seq > head;
     if (lost && !options.accept_loss)
-        return records_lost(head, mark ? "says " + std::to_string(mark->seq) : "is missing or unreadable");
+        return records_lost(
+            head, mark ? "says " + std::to_string(mark->seq) : "is missing or unreadable");
     if (!lost && mark->seq > 0) {
         auto record = read(mark->seq);
         if (!record || record->hash != mark->hash)

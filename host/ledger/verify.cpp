@@ -39,7 +39,9 @@ bool Verification::go_on(std::size_t records) {
     return !in.over;
 }
 
-Verdict Verification::verdict() const { return inside_->walk.end(); }
+Verdict Verification::verdict() const {
+    return inside_->walk.end();
+}
 
 Verdict verify(Ledger const& ledger, std::optional<Checkpoint> const& against) {
     Verification walk(ledger, against);

@@ -42,7 +42,8 @@ struct Reader {
 }  // namespace
 
 std::string plain_of(Entry const& facts, std::string_view value) {
-    auto size = 3 * number_bytes + 3 * length_bytes + facts.scope.size() + facts.key.size() + value.size();
+    auto size =
+        3 * number_bytes + 3 * length_bytes + facts.scope.size() + facts.key.size() + value.size();
     auto padded = (size + padding_bytes - 1) / padding_bytes * padding_bytes;
     std::string plain;
     plain.reserve(padded);

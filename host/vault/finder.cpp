@@ -20,7 +20,9 @@ std::uint32_t start_of(char const* bytes) {
     return start;
 }
 
-std::size_t filter_place(std::uint32_t start) { return start * 2654435761u >> 16; }
+std::size_t filter_place(std::uint32_t start) {
+    return start * 2654435761u >> 16;
+}
 
 // Strings below are given their room first: growing would leave copies behind in free memory.
 std::string roomy(std::size_t bytes) {
@@ -34,7 +36,8 @@ std::string percent_encoded(std::string_view bytes, char const* digits) {
     for (char c : bytes) {
         auto byte = static_cast<unsigned char>(c);
         bool plain = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-                     (byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '_' || byte == '.' || byte == '~';
+                     (byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '_' || byte == '.' ||
+                     byte == '~';
         if (plain) {
             out += c;
         } else {
@@ -80,8 +83,12 @@ std::string changed(std::string text, Change change) {
     return text;
 }
 
-char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
-char url_safe(char c) { return c == '+' ? '-' : c == '/' ? '_' : c; }
+char upper(char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
+char url_safe(char c) {
+    return c == '+' ? '-' : c == '/' ? '_' : c;
+}
 
 // Calls `take` with each form; wipes it afterwards.
 template <class Take>
@@ -149,7 +156,8 @@ Finder::Form const* Finder::at(std::string_view text, std::size_t place) const {
     Form const* longest = nullptr;
     for (auto index : found->second) {
         auto const& form = forms_[index];
-        bool is_here = form.size <= text.size() - place && bytes_of(form) == text.substr(place, form.size);
+        bool is_here =
+            form.size <= text.size() - place && bytes_of(form) == text.substr(place, form.size);
         if (is_here && (!longest || form.size > longest->size)) longest = &form;
     }
     return longest;

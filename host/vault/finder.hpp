@@ -19,8 +19,7 @@ public:
         std::string name;
         Secret value;
     };
-    // Fault::unavailable when memory for the forms cannot be locked: then nothing can be told
-    // about any text.
+    // Fault::unavailable when memory for the forms cannot be locked.
     static Result<Finder> of(std::vector<Named> const& secrets);
 
     std::string find(std::string_view text) const;  // the secret's name, or empty
@@ -38,9 +37,12 @@ private:
     void index();
     // The longest form that begins at this place.
     Form const* at(std::string_view text, std::size_t place) const;
-    std::string_view bytes_of(Form const& form) const { return bytes_.reveal().substr(form.at, form.size); }
+    std::string_view bytes_of(Form const& form) const {
+        return bytes_.reveal().substr(form.at, form.size);
+    }
 
-    Secret bytes_;  // all forms, one after another: one locked block, however many secrets there are
+    Secret
+        bytes_;  // all forms, one after another: one locked block, however many secrets there are
     std::vector<std::string> names_;
     std::vector<Form> forms_;
     std::unordered_map<std::uint32_t, std::vector<std::size_t>> by_start_;

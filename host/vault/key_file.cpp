@@ -27,10 +27,12 @@ Error denied(fs::path const& path, std::string const& why) {
 
 // Is any folder above `path` the folder `home`, by what it is and not by its name?
 bool lies_inside(fs::path const& path, fs::path const& home) {
-    struct stat wanted {}, facts {};
+    struct stat wanted {
+    }, facts{};
     if (stat(home.c_str(), &wanted) != 0) return false;
     std::error_code ignored;
-    for (auto folder = fs::weakly_canonical(path, ignored).parent_path();; folder = folder.parent_path()) {
+    for (auto folder = fs::weakly_canonical(path, ignored).parent_path();;
+         folder = folder.parent_path()) {
         bool is_it = stat(folder.c_str(), &facts) == 0 && facts.st_dev == wanted.st_dev &&
                      facts.st_ino == wanted.st_ino;
         if (is_it || folder == folder.parent_path()) return is_it;
@@ -43,7 +45,8 @@ Result<> check_facts(fs::path const& path, int file) {
         (facts.st_uid != geteuid() && facts.st_uid != 0))
         return denied(path, "must be a plain file of your own");
     if (facts.st_mode & 077)
-        return Error(Fault::denied, "others can read the vault's key; mend it with: chmod 600 " + path.string());
+        return Error(Fault::denied,
+                     "others can read the vault's key; mend it with: chmod 600 " + path.string());
     return ok();
 }
 
@@ -63,9 +66,11 @@ Result<Secret> key_from(fs::path const& path, std::string_view text) {
 
 Result<Secret> read_key_file(fs::path const& path, fs::path const& home) {
     if (lies_inside(path, home))
-        return denied(path, "must not lie inside the home; move it elsewhere and set PARLEY_VAULT_KEY_FILE");
+        return denied(
+            path, "must not lie inside the home; move it elsewhere and set PARLEY_VAULT_KEY_FILE");
     Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
-    if (file.number < 0 && errno == ELOOP) return denied(path, "must be a plain file of your own, not a link");
+    if (file.number < 0 && errno == ELOOP)
+        return denied(path, "must be a plain file of your own, not a link");
     if (file.number < 0 && errno == EACCES) return denied(path, "cannot be read by this user");
     if (file.number < 0)
         return Error(Fault::not_found, "the vault's key file " + path.string() +

@@ -98,7 +98,8 @@ Result<SealedFile> SealedFile::parse(std::string_view bytes, std::string& mac) {
     file.vault_id = in.take(16);
     file.generation = in.number(8);
     auto slots = in.number(1);
-    if (slots == 0 || slots > slots_most) return Error(Fault::bad_input, "it has no slot for a key");
+    if (slots == 0 || slots > slots_most)
+        return Error(Fault::bad_input, "it has no slot for a key");
     for (std::uint64_t i = 0; in.sound && i < slots; ++i) {
         Slot slot;
         slot.kind = static_cast<Slot::Kind>(in.number(1));
@@ -115,7 +116,8 @@ Result<SealedFile> SealedFile::parse(std::string_view bytes, std::string& mac) {
         file.entries.emplace_back(std::move(nonce), std::move(sealed));
     }
     mac = in.take(mac_bytes);
-    if (!in.sound || !in.rest.empty()) return Error(Fault::bad_input, "it is cut short or too long");
+    if (!in.sound || !in.rest.empty())
+        return Error(Fault::bad_input, "it is cut short or too long");
     return file;
 }
 
@@ -125,14 +127,16 @@ std::filesystem::path folder_of(std::filesystem::path const& path) {
     return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
-Result<std::filesystem::path> write_beside(std::filesystem::path const& path, std::string_view bytes,
-                                           std::string_view more) {
+Result<std::filesystem::path> write_beside(std::filesystem::path const& path,
+                                           std::string_view bytes, std::string_view more) {
     auto temporary = path;
     temporary += ".new";
     unlink(temporary.c_str());
-    Descriptor file{open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    Descriptor file{
+        open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
     if (file.number < 0) return system_error(temporary, "cannot be made");
-    if (!write_whole(file.number, bytes) || !write_whole(file.number, more) || fsync(file.number) != 0) {
+    if (!write_whole(file.number, bytes) || !write_whole(file.number, more) ||
+        fsync(file.number) != 0) {
         auto error = system_error(temporary, "cannot be written");
         unlink(temporary.c_str());
         return error;
@@ -159,15 +163,19 @@ Result<> replace_file(std::filesystem::path const& path, std::string_view bytes)
     return sync_folder(path);
 }
 
-Result<> make_file(std::filesystem::path const& path, std::string_view bytes, std::string_view more) {
+Result<> make_file(std::filesystem::path const& path, std::string_view bytes,
+                   std::string_view more) {
     TRY(temporary, write_beside(path, bytes, more));
     // A rename would replace what came there meanwhile; a link does not.
-    bool made = link(temporary.c_str(), path.c_str()) == 0;
+    if (link(temporary.c_str(), path.c_str()) == 0) {
+        unlink(temporary.c_str());
+        return sync_folder(path);
+    }
+    bool is_there = errno == EEXIST;
     auto error = system_error(path, "cannot be made");
-    if (!made && errno == EEXIST) error.fault = Fault::conflict;
+    if (is_there) error.fault = Fault::conflict;
     unlink(temporary.c_str());
-    if (!made) return error;
-    return sync_folder(path);
+    return error;
 }
 
 Result<std::string> read_file(std::filesystem::path const& path, std::size_t bytes_most) {
@@ -181,7 +189,8 @@ Result<std::string> read_file(std::filesystem::path const& path, std::size_t byt
     for (ssize_t n; (n = read(file.number, piece, sizeof piece)) != 0;) {
         if (n < 0) return system_error(path, "cannot be read");
         text.append(piece, static_cast<std::size_t>(n));
-        if (text.size() > bytes_most) return Error(Fault::bad_input, path.string() + " is too large");
+        if (text.size() > bytes_most)
+            return Error(Fault::bad_input, path.string() + " is too large");
     }
     return text;
 }
@@ -190,9 +199,9 @@ std::string seal(std::string_view plain, std::string_view about, std::string_vie
                  std::string_view key) {
     std::string sealed(plain.size() + tag_bytes, '\0');
     unsigned long long size = 0;
-    crypto_aead_xchacha20poly1305_ietf_encrypt(
-        reinterpret_cast<unsigned char*>(sealed.data()), &size, raw(plain), plain.size(), raw(about),
-        about.size(), nullptr, raw(nonce), raw(key));
+    crypto_aead_xchacha20poly1305_ietf_encrypt(reinterpret_cast<unsigned char*>(sealed.data()),
+                                               &size, raw(plain), plain.size(), raw(about),
+                                               about.size(), nullptr, raw(nonce), raw(key));
     sealed.resize(size);
     return sealed;
 }
@@ -203,7 +212,6 @@ Result<Secret> unseal(std::string_view sealed, std::string_view about, std::stri
         return Error(Fault::bad_input, "sealed bytes are cut short");
     std::string plain(sealed.size() - tag_bytes, '\0');
     unsigned long long size = 0;
-    // Into guarded memory only when it is whole; what stood here in between is wiped.
     int failed = crypto_aead_xchacha20poly1305_ietf_decrypt(
         reinterpret_cast<unsigned char*>(plain.data()), &size, nullptr, raw(sealed), sealed.size(),
         raw(about), about.size(), raw(nonce), raw(key));

@@ -54,7 +54,8 @@ struct Descriptor {
 // Replaces a file whole or not at all: new file, sync, rename, sync of the folder. 0600.
 Result<> replace_file(std::filesystem::path const& path, std::string_view bytes);
 // The same for a file that must not exist: Fault::conflict when it does.
-Result<> make_file(std::filesystem::path const& path, std::string_view bytes, std::string_view more = {});
+Result<> make_file(std::filesystem::path const& path, std::string_view bytes,
+                   std::string_view more = {});
 Result<std::string> read_file(std::filesystem::path const& path, std::size_t bytes_most);
 
 // XChaCha20-Poly1305; the key has 32 bytes.

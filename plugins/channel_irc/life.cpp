@@ -38,7 +38,8 @@ void Session::join_missing() {
     std::string list;
     for (auto const& channel : settings_.channels) {
         if (joined_.contains(fold(channel))) continue;
-        if (list.size() + channel.size() > join_line_bytes) write("JOIN " + std::exchange(list, {}));
+        bool const is_full = list.size() + channel.size() > join_line_bytes;
+        if (is_full) write("JOIN " + std::exchange(list, {}));
         list += (list.empty() ? "" : ",") + channel;
     }
     if (!list.empty()) write("JOIN " + list);

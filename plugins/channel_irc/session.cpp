@@ -247,7 +247,8 @@ void Session::on_banned(Line const& line) {
 
 void Session::on_error(Line const& line) {
     // Some servers say it only here, in words.
-    bool const password = folded(line.last(), CaseMapping::ascii).find("password") != std::string::npos;
+    std::string const words = folded(line.last(), CaseMapping::ascii);
+    bool const password = words.find("password") != words.npos;
     if (!is_welcome_ && password) return on_wrong_password(line);
     end("peer", "the server closed the link: " + told(line.last()));
 }

@@ -33,7 +33,8 @@ struct Bot {
     void say(std::string const& line) { host.stream_data(stream(), line + "\r\n"); }
     void welcome(std::string const& nick = "bot") {
         say(":irc.example 001 " + nick + " :Welcome");
-        say(":irc.example 005 " + nick + " CASEMAPPING=rfc1459 CHANTYPES=# STATUSMSG=@+ :are supported");
+        say(":irc.example 005 " + nick +
+            " CASEMAPPING=rfc1459 CHANTYPES=# STATUSMSG=@+ :are supported");
         say(":irc.example 422 " + nick + " :MOTD File is missing");
         say(":" + nick + "!~bot@host.example JOIN #Ops");
         stream().writes.clear();
@@ -52,7 +53,8 @@ struct Bot {
     std::vector<Json> messages() const { return host.call(run).items("message"); }
     std::vector<std::string> states() const {
         std::vector<std::string> out;
-        for (Json const& item : host.call(run).items("state")) out.emplace_back(item["state"].text());
+        for (Json const& item : host.call(run).items("state"))
+            out.emplace_back(item["state"].text());
         return out;
     }
     Json end() const {
@@ -130,7 +132,8 @@ TEST_CASE("any bytes are a line or none, and never more than one", "[irc]") {
     std::string const alphabet = std::string("@:;=\\ \r\n\t!,#aZ09\xff\xc3\xa9\x01\x03", 21) + '\0';
     for (int round = 0; round < 20000; ++round) {
         std::string text;
-        for (auto left = random() % 40; left > 0; --left) text += alphabet[random() % alphabet.size()];
+        for (auto left = random() % 40; left > 0; --left)
+            text += alphabet[random() % alphabet.size()];
         auto const line = irc::parse_line(text);
         if (!line) continue;
         CHECK_FALSE(line->command.empty());
@@ -176,13 +179,32 @@ TEST_CASE("formatting goes and text stays", "[irc]") {
     };
     Row const rows[] = {
         {"plain \xc3\xa9", "plain \xc3\xa9"},
-        {"\x02" "bold\x02 \x1d" "it\x1d \x1f" "un\x1f \x1e" "st\x1e \x11" "mo\x11 \x16" "re\x0f", "bold it un st mo re"},
-        {"\x03" "04red\x03 \x03" "4,12both\x03", "red both"},
-        {"\x03" "4,no", ",no"},
-        {"\x03" "123", "3"},
-        {"\x04" "ff0000hex\x04" "ff0000,00ff00two", "hextwo"},
+        {"\x02"
+         "bold\x02 \x1d"
+         "it\x1d \x1f"
+         "un\x1f \x1e"
+         "st\x1e \x11"
+         "mo\x11 \x16"
+         "re\x0f",
+         "bold it un st mo re"},
+        {"\x03"
+         "04red\x03 \x03"
+         "4,12both\x03",
+         "red both"},
+        {"\x03"
+         "4,no",
+         ",no"},
+        {"\x03"
+         "123",
+         "3"},
+        {"\x04"
+         "ff0000hex\x04"
+         "ff0000,00ff00two",
+         "hextwo"},
         {"\x03", ""},
-        {"a\tb\x07" "c\x1b[31m\x7f", "a\tbc[31m"},
+        {"a\tb\x07"
+         "c\x1b[31m\x7f",
+         "a\tbc[31m"},
     };
     for (auto const& row : rows) CHECK(irc::without_formatting(row.raw) == row.text);
 }
@@ -213,7 +235,8 @@ TEST_CASE("pieces put together are the text, and each fits", "[irc]") {
     for (int round = 0; round < 300; ++round) {
         std::size_t const room = 32 + random() % 440;
         std::string text = "x";
-        for (auto left = random() % 3000; left > 0; --left) text += letters[random() % letters.size()];
+        for (auto left = random() % 3000; left > 0; --left)
+            text += letters[random() % letters.size()];
         std::string joined;
         for (auto const& piece : irc::split_text(text, room)) {
             CHECK(piece.size() <= room);
@@ -234,7 +257,8 @@ TEST_CASE("a message of more than forty lines ends with how many were cut", "[ir
 }
 
 TEST_CASE("only what names one place is a target", "[irc]") {
-    for (auto const good : {"#ops", "alice", "@#ops", "[x]", "#\xc3\xa9"}) CHECK(irc::is_target(good));
+    for (auto const good : {"#ops", "alice", "@#ops", "[x]", "#\xc3\xa9"})
+        CHECK(irc::is_target(good));
     for (std::string_view const bad : {"", ":x", "a b", "a\r\nQUIT", "a,b", "$*.org", "a\tb"}) {
         CHECK_FALSE(irc::is_target(bad));
     }
@@ -362,7 +386,8 @@ TEST_CASE("a run can follow a run that ended", "[irc]") {
     bot.say(":alice!a@h PRIVMSG bot :again");
     CHECK(bot.messages().size() == 1);
     CHECK(bot.host.call(bot.host.start(Verb::channel_run, R"({"instance":"x"})"))
-              .answer()["code"].text() == "invalid");
+              .answer()["code"]
+              .text() == "invalid");
 }
 
 TEST_CASE("the password of the server goes first, and only the host knows it", "[irc]") {
@@ -476,8 +501,10 @@ TEST_CASE("it answers a ping, asks itself once a minute, and gives up on silence
 TEST_CASE("in a channel only what begins with the nick is a message", "[irc]") {
     Bot bot;
     bot.welcome();
-    for (auto const text : {"bot: one", "bot, two", "BOT:three", "hello bot", "bot four", "bots: five",
-                            "bot:", "bot: \x02\x02", "\x02" "bot\x02: six"}) {
+    for (auto const text : {"bot: one", "bot, two", "BOT:three", "hello bot", "bot four",
+                            "bots: five", "bot:", "bot: \x02\x02",
+                            "\x02"
+                            "bot\x02: six"}) {
         bot.say(std::string(":alice!~al@h.example PRIVMSG #OPS :") + text);
     }
     auto const messages = bot.messages();
@@ -508,7 +535,9 @@ TEST_CASE("with mention always every line of a channel is a message", "[irc]") {
 TEST_CASE("a private line is a message as it stands, with its id", "[irc]") {
     Bot bot;
     bot.welcome();
-    bot.say("@msgid=abc~1 :Alice!a@h PRIVMSG bot :bot: \x03" "04h\xe9llo\x03");
+    bot.say(
+        "@msgid=abc~1 :Alice!a@h PRIVMSG bot :bot: \x03"
+        "04h\xe9llo\x03");
     REQUIRE(bot.messages().size() == 1);
     Json const message = bot.messages()[0];
     CHECK(message["text"].text() == "bot: h\xc3\xa9llo");
@@ -521,11 +550,14 @@ TEST_CASE("notices, CTCP, servers, itself and what is not said to it are not hea
     Bot bot(R"(,"mention":"always")");
     bot.say(":alice!a@h PRIVMSG bot :before the welcome");
     bot.welcome();
-    for (auto const line : {":alice!a@h NOTICE bot :psst", ":alice!a@h PRIVMSG bot :\x01VERSION\x01",
-                            ":alice!a@h PRIVMSG #ops :\x01" "ACTION waves\x01", ":irc.example PRIVMSG bot :x",
-                            ":bot!~bot@h PRIVMSG #ops :me", ":alice!a@h PRIVMSG $*.example :all",
-                            ":alice!a@h PRIVMSG bot", ":alice!a@h PRIVMSG bot :  ",
-                            ":al\xff!a@h PRIVMSG bot :no nick that could be answered"}) {
+    for (auto const line :
+         {":alice!a@h NOTICE bot :psst", ":alice!a@h PRIVMSG bot :\x01VERSION\x01",
+          ":alice!a@h PRIVMSG #ops :\x01"
+          "ACTION waves\x01",
+          ":irc.example PRIVMSG bot :x", ":bot!~bot@h PRIVMSG #ops :me",
+          ":alice!a@h PRIVMSG $*.example :all", ":alice!a@h PRIVMSG bot",
+          ":alice!a@h PRIVMSG bot :  ",
+          ":al\xff!a@h PRIVMSG bot :no nick that could be answered"}) {
         bot.say(line);
     }
     CHECK(bot.messages().empty());
@@ -544,7 +576,8 @@ TEST_CASE("an account is believed when the server says it with the message", "[i
     bot.say("@account=\xff :alice!a@h PRIVMSG bot :no text");
     REQUIRE(bot.messages().size() == 4);
     CHECK(ids_of(bot.messages()[0]) == Lines{"account:alice.acc", "mask:alice!a@h", "nick:alice"});
-    for (std::size_t i = 1; i < 4; ++i) CHECK(ids_of(bot.messages()[i]).front() == "mask:alice!a@h");
+    for (std::size_t i = 1; i < 4; ++i)
+        CHECK(ids_of(bot.messages()[i]).front() == "mask:alice!a@h");
 }
 
 TEST_CASE("a tag that was not agreed upon proves nothing", "[irc]") {
@@ -570,10 +603,11 @@ TEST_CASE("an account that was learnt is forgotten with every change of its owne
     };
     CHECK(first_id({}) == "account:acc");
     CHECK(first_id({":alice!a@h ACCOUNT other"}) == "account:other");
-    for (auto const event : {":alice!a@h ACCOUNT *", ":alice!a@h PART #ops", ":alice!a@h QUIT :bye",
-                             ":alice!a@h NICK bob", ":op!o@h KICK #ops alice :out",
-                             ":op!o@h KICK #ops bot :out", ":bot!~bot@h PART #ops",
-                             ":s CAP bot DEL :account-notify", ":alice!a@h JOIN #ops * :real name"}) {
+    for (auto const event :
+         {":alice!a@h ACCOUNT *", ":alice!a@h PART #ops", ":alice!a@h QUIT :bye",
+          ":alice!a@h NICK bob", ":op!o@h KICK #ops alice :out", ":op!o@h KICK #ops bot :out",
+          ":bot!~bot@h PART #ops", ":s CAP bot DEL :account-notify",
+          ":alice!a@h JOIN #ops * :real name"}) {
         INFO(event);
         CHECK(first_id({event}) == "mask:alice!a@h");
     }
@@ -590,7 +624,8 @@ TEST_CASE("an account of another host is not that of the nick", "[irc]") {
     CHECK(ids_of(bot.messages().at(0)).front() == "mask:alice!a@elsewhere");
 }
 
-TEST_CASE("a channel that was lost or refuses is asked for again each minute, and told once", "[irc]") {
+TEST_CASE("a channel that was lost or refuses is asked for again each minute, and told once",
+          "[irc]") {
     Bot bot;
     bot.welcome();
     bot.say(":op!o@h KICK #ops bot :out");
@@ -661,8 +696,8 @@ TEST_CASE("nothing in a message becomes a command", "[irc]") {
     Bot bot;
     bot.welcome();
     bot.send("#ops", "hi\r\nQUIT :x\nPRIVMSG #a :b");
-    CHECK(bot.wrote() == Lines{"PRIVMSG #ops :hi", "PRIVMSG #ops :QUIT :x",
-                               "PRIVMSG #ops :PRIVMSG #a :b"});
+    CHECK(bot.wrote() ==
+          Lines{"PRIVMSG #ops :hi", "PRIVMSG #ops :QUIT :x", "PRIVMSG #ops :PRIVMSG #a :b"});
     for (auto const target : {"", ":x", "a b", "a\r\nQUIT :x", "#a,#b", "$*"}) {
         auto const call = bot.host.call(bot.send(target, "hi"));
         REQUIRE(call.ended());
@@ -670,13 +705,15 @@ TEST_CASE("nothing in a message becomes a command", "[irc]") {
         CHECK_FALSE(call.answer()["sent"].boolean(true));
     }
     CHECK(bot.host.call(bot.send("#ops", " \n")).answer()["code"].text() == "invalid");
-    CHECK(bot.host.call(bot.send(std::string(490, 'x'), "hi")).answer()["code"].text() == "invalid");
+    CHECK(bot.host.call(bot.send(std::string(490, 'x'), "hi")).answer()["code"].text() ==
+          "invalid");
     CHECK(bot.wrote().empty());
 }
 
 TEST_CASE("a send that cannot leave says so, and one that broke off says that too", "[irc]") {
     TestHost idle(plugin, config());
-    auto const early = idle.run(Verb::channel_send, R"({"id":"o","conversation":"#ops","text":"x"})");
+    auto const early =
+        idle.run(Verb::channel_send, R"({"id":"o","conversation":"#ops","text":"x"})");
     CHECK(early.answer()["code"].text() == "peer");
     CHECK(early.answer()["retryable"].boolean());
     CHECK_FALSE(early.answer()["sent"].boolean(true));
@@ -723,7 +760,8 @@ TEST_CASE("typing is nothing and succeeds", "[irc]") {
 
 // ---- Back-pressure and the end.
 
-TEST_CASE("while the host takes no more, messages wait, and the server is still answered", "[irc]") {
+TEST_CASE("while the host takes no more, messages wait, and the server is still answered",
+          "[irc]") {
     Bot bot;
     bot.welcome();
     bot.host.set_emit_answer(bot.run, PARLEY_PAUSE);
@@ -770,16 +808,20 @@ TEST_CASE("a cancelled run says goodbye and ends at once, even while the host is
     CHECK(bot.host.faults.empty());
 }
 
-TEST_CASE("random lines of a server never break the bot or make it write more than a line", "[irc]") {
+TEST_CASE("random lines of a server never break the bot or make it write more than a line",
+          "[irc]") {
     std::mt19937 random(3);
-    Lines const words = {"CAP",  "LS",  "ACK",  "JOIN", "PRIVMSG", "bot",  "#ops", "*",    ":x y",
-                         "001",  "005", "376",  "433",  "NICK",    "KICK", "PING", "PART", "@account=a",
-                         ":a!b@c", ":bot!x@y", "sasl", "AUTHENTICATE", "+", "CHANTYPES=", "\xff", ""};
+    Lines const words = {"CAP",    "LS",       "ACK",  "JOIN",         "PRIVMSG", "bot",
+                         "#ops",   "*",        ":x y", "001",          "005",     "376",
+                         "433",    "NICK",     "KICK", "PING",         "PART",    "@account=a",
+                         ":a!b@c", ":bot!x@y", "sasl", "AUTHENTICATE", "+",       "CHANTYPES=",
+                         "\xff",   ""};
     for (int round = 0; round < 200; ++round) {
         Bot bot(round % 2 ? R"(,"sasl":true)" : "");
         for (int i = 0; i < 60 && bot.stream().open; ++i) {
             std::string line;
-            for (auto left = 1 + random() % 6; left > 0; --left) line += words[random() % words.size()] + " ";
+            for (auto left = 1 + random() % 6; left > 0; --left)
+                line += words[random() % words.size()] + " ";
             bot.say(line);
             bot.wrote();
         }

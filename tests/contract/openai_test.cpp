@@ -56,7 +56,8 @@ struct Chat {
 
 std::string delta(std::string_view inside, std::string_view finish = "null") {
     return R"({"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{)" +
-           std::string(inside) + R"(},"logprobs":null,"finish_reason":)" + std::string(finish) + "}]}";
+           std::string(inside) + R"(},"logprobs":null,"finish_reason":)" + std::string(finish) +
+           "}]}";
 }
 std::string text(std::string_view words) {
     std::string out = "\"content\":";
@@ -64,7 +65,8 @@ std::string text(std::string_view words) {
     return delta(out);
 }
 // A fragment of a tool call.
-std::string call(int index, std::string_view id, std::string_view name, std::string_view arguments) {
+std::string call(int index, std::string_view id, std::string_view name,
+                 std::string_view arguments) {
     parley::JsonWriter out;
     out.begin('{').pair("index", index);
     if (!id.empty()) out.pair("id", id).pair("type", "function");
@@ -102,20 +104,23 @@ TEST_CASE("a request is what Chat Completions wants", "[openai]") {
     CHECK(inject["slot"].text() == "header:Authorization");
     CHECK(inject["secret"].text() == "api_key");
     CHECK(inject["prefix"].text() == "Bearer ");
-    CHECK(chat.http().body ==
-          R"({"model":"gpt-x","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":100,)"
-          R"("messages":[{"role":"system","content":"be kind"},{"role":"user","content":"Hi","name":"Al__x_"},)"
-          R"({"role":"assistant","content":null,"tool_calls":[{"id":"c-1","type":"function","function":{"name":"shell","arguments":"{\"a\" : 1 }"}}]},)"
-          R"({"role":"tool","tool_call_id":"c-1","content":"out"},)"
-          R"({"role":"assistant","content":"and","tool_calls":[{"id":"c-2","type":"function","function":{"name":"shell","arguments":"not json"}}]},)"
-          R"({"role":"tool","tool_call_id":"c-2","content":"[failed] bad"},)"
-          R"({"role":"assistant","content":"done"}],)"
-          R"("tools":[{"type":"function","function":{"name":"shell","description":"Runs \"it\".","parameters":{"type": "object"}}}]})");
+    CHECK(
+        chat.http().body ==
+        R"({"model":"gpt-x","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":100,)"
+        R"("messages":[{"role":"system","content":"be kind"},{"role":"user","content":"Hi","name":"Al__x_"},)"
+        R"({"role":"assistant","content":null,"tool_calls":[{"id":"c-1","type":"function","function":{"name":"shell","arguments":"{\"a\" : 1 }"}}]},)"
+        R"({"role":"tool","tool_call_id":"c-1","content":"out"},)"
+        R"({"role":"assistant","content":"and","tool_calls":[{"id":"c-2","type":"function","function":{"name":"shell","arguments":"not json"}}]},)"
+        R"({"role":"tool","tool_call_id":"c-2","content":"[failed] bad"},)"
+        R"({"role":"assistant","content":"done"}],)"
+        R"("tools":[{"type":"function","function":{"name":"shell","description":"Runs \"it\".","parameters":{"type": "object"}}}]})");
     CHECK(chat.host.faults.empty());
 }
 
 TEST_CASE("an older server's name for the limit and its place come from the config", "[openai]") {
-    Chat chat(request(), R"({"base_url":"http://127.0.0.1:8080/v1/","max_tokens_field":"max_tokens","timeout_s":5})");
+    Chat chat(
+        request(),
+        R"({"base_url":"http://127.0.0.1:8080/v1/","max_tokens_field":"max_tokens","timeout_s":5})");
     CHECK(chat.body()["max_tokens"].integer() == 100);
     CHECK_FALSE(chat.body()["max_completion_tokens"].exists());
     CHECK_FALSE(chat.body()["tools"].exists());
@@ -132,16 +137,18 @@ TEST_CASE("a request that makes no sense or is too large is not sent", "[openai]
     };
     CHECK(code(R"({"model":"","messages":[{"role":"user","text":"x"}]})") == "invalid");
     CHECK(code(R"({"model":"m","messages":[]})") == "invalid");
-    CHECK(code(json_of("model", "m", "messages",
-                       parley::JsonRaw{"[" + json_of("role", "user", "text", std::string(17u << 20, 'x')) + "]"})) ==
-          "limit");
+    CHECK(code(json_of(
+              "model", "m", "messages",
+              parley::JsonRaw{"[" + json_of("role", "user", "text", std::string(17u << 20, 'x')) +
+                              "]"})) == "limit");
     CHECK(host.http.empty());
 }
 
 TEST_CASE("names get stand-ins that fit, differ, and lead back", "[openai]") {
     std::string const longer(100, 'x');
-    std::vector<std::string> const all = {"org.a:run", "org_a_run", "org:a.run", "shell", "shell",
-                                          longer + "1", longer + "2", "x" + longer + "2", "", "\xc3\xa9", "a b"};
+    std::vector<std::string> const all = {
+        "org.a:run",  "org_a_run",        "org:a.run", "shell",    "shell", longer + "1",
+        longer + "2", "x" + longer + "2", "",          "\xc3\xa9", "a b"};
     openai::Names const names(all);
     std::map<std::string, std::string> seen;
     for (auto const& name : all) {
@@ -149,7 +156,8 @@ TEST_CASE("names get stand-ins that fit, differ, and lead back", "[openai]") {
         INFO(name << " is " << wire);
         CHECK(wire.size() >= 1);
         CHECK(wire.size() <= 64);
-        CHECK(wire.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == wire.npos);
+        CHECK(wire.find_first_not_of(
+                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == wire.npos);
         CHECK(names.meant_by(wire) == name);
         auto const [at, fresh] = seen.emplace(wire, name);
         CHECK((fresh || at->second == name));
@@ -160,7 +168,8 @@ TEST_CASE("names get stand-ins that fit, differ, and lead back", "[openai]") {
 }
 
 TEST_CASE("a third party's skill is called by its stand-in and answered by its name", "[openai]") {
-    Chat chat(R"({"model":"m","max_output_tokens":9,"skills":[{"name":"org.example.weather:now","description":"d","parameters":{}}],
+    Chat chat(
+        R"({"model":"m","max_output_tokens":9,"skills":[{"name":"org.example.weather:now","description":"d","parameters":{}}],
         "messages":[{"role":"user","text":"x"},{"role":"assistant","text":"","calls":[{"id":"c","name":"org.example.weather:now","arguments":"{}"}]},
                     {"role":"skill","call":"c","name":"org.example.weather:now","content":"sun","error":false}]})");
     Json const tool = *chat.body()["tools"].begin();
@@ -202,10 +211,11 @@ TEST_CASE("arguments are joined by index, however they are cut", "[openai]") {
     for (std::size_t cut = 0; cut <= first.size(); ++cut) {
         if (!parley::is_utf8(first.substr(0, cut))) continue;
         Chat chat;
-        chat.play({delta(call(0, "call_a", "shell", "")), delta(call(0, "", "", first.substr(0, cut))),
-                   delta(call(1, "call_b", "read_file", "")), delta(call(1, "", "", second.substr(0, 3))),
-                   delta(call(0, "", "", first.substr(cut))), delta(call(1, "", "", second.substr(3))),
-                   calls_chunk, usage_chunk, "[DONE]"});
+        chat.play(
+            {delta(call(0, "call_a", "shell", "")), delta(call(0, "", "", first.substr(0, cut))),
+             delta(call(1, "call_b", "read_file", "")), delta(call(1, "", "", second.substr(0, 3))),
+             delta(call(0, "", "", first.substr(cut))), delta(call(1, "", "", second.substr(3))),
+             calls_chunk, usage_chunk, "[DONE]"});
         REQUIRE(chat.call().succeeded());
         auto const calls = chat.call().items("call");
         REQUIRE(calls.size() == 2);
@@ -219,7 +229,8 @@ TEST_CASE("arguments are joined by index, however they are cut", "[openai]") {
 }
 
 TEST_CASE("any cutting of the same answer gives the same items", "[openai]") {
-    std::string const words = "Grüße, 世界! 😀 and more", arguments = R"({"a":"b","n":[1,2,3],"é":"世"})";
+    std::string const words = "Grüße, 世界! 😀 and more",
+                      arguments = R"({"a":"b","n":[1,2,3],"é":"世"})";
     std::mt19937 random(5);
     auto pieces = [&](std::string_view whole) {
         Lines out;
@@ -262,8 +273,10 @@ TEST_CASE("calls of servers that number them loosely are kept apart", "[openai]"
     }
     SECTION("no index, whole calls at once, arguments as an object or not at all") {
         Chat chat;
-        chat.play({delta(R"("tool_calls":[{"id":"a","function":{"name":"one","arguments":{"x": 1}}},{"id":"b","function":{"name":"two"}}])"),
-                   stop_chunk, "[DONE]"});
+        chat.play(
+            {delta(
+                 R"("tool_calls":[{"id":"a","function":{"name":"one","arguments":{"x": 1}}},{"id":"b","function":{"name":"two"}}])"),
+             stop_chunk, "[DONE]"});
         auto const calls = chat.call().items("call");
         REQUIRE(calls.size() == 2);
         CHECK(calls[0]["arguments"].text() == "{\"x\": 1}");
@@ -271,7 +284,8 @@ TEST_CASE("calls of servers that number them loosely are kept apart", "[openai]"
     }
     SECTION("the first fragment's name and id stay") {
         Chat chat;
-        chat.play({delta(call(3, "a", "one", "{")), delta(call(3, "a", "one", "}")), calls_chunk, "[DONE]"});
+        chat.play({delta(call(3, "a", "one", "{")), delta(call(3, "a", "one", "}")), calls_chunk,
+                   "[DONE]"});
         auto const calls = chat.call().items("call");
         REQUIRE(calls.size() == 1);
         CHECK(calls[0]["name"].text() == "one");
@@ -285,10 +299,14 @@ TEST_CASE("each reason to stop has its word", "[openai]") {
         bool calls;
         std::size_t calls_told;
     };
-    Row const rows[] = {{"stop", "end", false, 0},          {"stop", "calls", true, 1},
-                        {"length", "length", false, 0},     {"length", "length", true, 1},
-                        {"tool_calls", "calls", true, 1},   {"tool_calls", "end", false, 0},
-                        {"content_filter", "refusal", false, 0}, {"content_filter", "refusal", true, 0},
+    Row const rows[] = {{"stop", "end", false, 0},
+                        {"stop", "calls", true, 1},
+                        {"length", "length", false, 0},
+                        {"length", "length", true, 1},
+                        {"tool_calls", "calls", true, 1},
+                        {"tool_calls", "end", false, 0},
+                        {"content_filter", "refusal", false, 0},
+                        {"content_filter", "refusal", true, 0},
                         {"something_new", "end", false, 0}};
     for (auto const& row : rows) {
         INFO(row.finish << (row.calls ? " with a call" : ""));
@@ -313,28 +331,34 @@ TEST_CASE("a refusal in words is text and a refusal", "[openai]") {
 TEST_CASE("reasoning is told apart, under either of its names", "[openai]") {
     Chat chat;
     chat.play({delta(R"("reasoning_content":"hm ")"), delta(R"("reasoning":"well ")"),
-               delta(R"("reasoning":"so","reasoning_content":"so")"), text("ok"), stop_chunk, "[DONE]"});
+               delta(R"("reasoning":"so","reasoning_content":"so")"), text("ok"), stop_chunk,
+               "[DONE]"});
     CHECK(chat.call().text("reasoning") == "hm well so");
     CHECK(chat.call().text() == "ok");
 }
 
 TEST_CASE("usage that is missing or makes no sense is not told", "[openai]") {
-    for (auto const* chunk : {R"({"choices":[],"usage":null})", R"({"choices":[],"usage":{}})",
-                              R"({"choices":[],"usage":{"prompt_tokens":-1,"completion_tokens":3}})",
-                              R"({"choices":[],"usage":{"prompt_tokens":"5","completion_tokens":3}})",
-                              R"({"choices":[]})"}) {
+    for (auto const* chunk :
+         {R"({"choices":[],"usage":null})", R"({"choices":[],"usage":{}})",
+          R"({"choices":[],"usage":{"prompt_tokens":-1,"completion_tokens":3}})",
+          R"({"choices":[],"usage":{"prompt_tokens":"5","completion_tokens":3}})",
+          R"({"choices":[]})"}) {
         Chat chat;
         chat.play({text("x"), stop_chunk, chunk, "[DONE]"});
         CHECK(chat.call().succeeded());
         CHECK(chat.call().items("usage").empty());
     }
     Chat written;
-    written.play({text("x"), stop_chunk, R"({"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":3,"prompt_tokens_details":{"cache_write_tokens":4}}})", "[DONE]"});
+    written.play(
+        {text("x"), stop_chunk,
+         R"({"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":3,"prompt_tokens_details":{"cache_write_tokens":4}}})",
+         "[DONE]"});
     CHECK(written.call().items("usage").at(0)["cache_write"].integer() == 4);
     CHECK_FALSE(written.call().items("usage").at(0)["cache_read"].exists());
 }
 
-TEST_CASE("an answer is whole with a finish reason, whatever comes or does not come after", "[openai]") {
+TEST_CASE("an answer is whole with a finish reason, whatever comes or does not come after",
+          "[openai]") {
     SECTION("the connection ends in order") {
         Chat chat;
         chat.play({text("x"), stop_chunk});
@@ -345,7 +369,8 @@ TEST_CASE("an answer is whole with a finish reason, whatever comes or does not c
         chat.head();
         chat.event(text("x"));
         chat.event(stop_chunk);
-        chat.host.http_failed(chat.http(), R"({"code":"peer","message":"reset","retryable":true,"sent":true})");
+        chat.host.http_failed(chat.http(),
+                              R"({"code":"peer","message":"reset","retryable":true,"sent":true})");
         CHECK(chat.call().succeeded());
         CHECK(chat.stop() == "end");
     }
@@ -357,10 +382,12 @@ TEST_CASE("an answer is whole with a finish reason, whatever comes or does not c
     }
 }
 
-TEST_CASE("an answer that breaks off is cut off, may be tried again, and keeps its usage", "[openai]") {
+TEST_CASE("an answer that breaks off is cut off, may be tried again, and keeps its usage",
+          "[openai]") {
     SECTION("in order, without an end") {
         Chat chat;
-        chat.play({text("x"), R"({"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":3}})"});
+        chat.play(
+            {text("x"), R"({"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":3}})"});
         CHECK(chat.answer()["code"].text() == "cut_off");
         CHECK(chat.answer()["retryable"].boolean());
         CHECK(chat.call().items("usage").size() == 1);
@@ -370,7 +397,8 @@ TEST_CASE("an answer that breaks off is cut off, may be tried again, and keeps i
         Chat chat;
         chat.head();
         chat.event(delta(call(0, "a", "shell", "{\"comm")));
-        chat.host.http_failed(chat.http(), R"({"code":"peer","message":"reset","retryable":true,"sent":true})");
+        chat.host.http_failed(chat.http(),
+                              R"({"code":"peer","message":"reset","retryable":true,"sent":true})");
         CHECK(chat.answer()["code"].text() == "cut_off");
         CHECK(chat.call().items("call").empty());
     }
@@ -382,8 +410,9 @@ TEST_CASE("an answer that breaks off is cut off, may be tried again, and keeps i
 }
 
 TEST_CASE("garbage in a chunk ends the answer", "[openai]") {
-    for (std::string const& chunk : Lines{"{", "[]", "null", "not json", R"({"choices":[{"index":0,"delta":{"tool_calls":["x"]}}]})",
-                                          R"({"a":1,"a":2})"}) {
+    for (std::string const& chunk :
+         Lines{"{", "[]", "null", "not json",
+               R"({"choices":[{"index":0,"delta":{"tool_calls":["x"]}}]})", R"({"a":1,"a":2})"}) {
         INFO(chunk);
         Chat chat;
         chat.play({text("x"), chunk, stop_chunk, "[DONE]"});
@@ -417,7 +446,8 @@ TEST_CASE("an error inside the stream is an error", "[openai]") {
         {R"({"error":{"message":"The server had an error","type":"server_error"}})", "peer", true},
         {R"({"error":{"message":"slow down","code":429}})", "rate", true},
         {R"({"error":{"message":"slow down","type":"rate_limit_error"}})", "rate", true},
-        {R"({"error":{"message":"busy","code":503},"choices":[{"index":0,"delta":{},"finish_reason":"error"}]})", "overloaded", true},
+        {R"({"error":{"message":"busy","code":503},"choices":[{"index":0,"delta":{},"finish_reason":"error"}]})",
+         "overloaded", true},
         {R"({"error":{"message":"pay","code":"insufficient_quota"}})", "money", false},
         {R"({"error":{"message":"no","type":"invalid_request_error"}})", "invalid", false},
         {R"({"error":"out of memory"})", "peer", true},
@@ -473,7 +503,8 @@ TEST_CASE("each status has its code, and says whether to try again", "[openai]")
     std::string const later = "[" + date + R"(,["Retry-After","Sun, 06 Nov 1994 08:50:07 GMT"]])";
     std::string const earlier = "[" + date + R"(,["Retry-After","Sun, 06 Nov 1994 08:40:00 GMT"]])";
     Row const rows[] = {
-        {400, "[]", R"({"error":{"message":"bad","type":"invalid_request_error"}})", "invalid", false, 0},
+        {400, "[]", R"({"error":{"message":"bad","type":"invalid_request_error"}})", "invalid",
+         false, 0},
         {401, "[]", R"({"error":{"message":"Incorrect API key"}})", "auth", false, 0},
         {402, "[]", "{}", "money", false, 0},
         {403, "[]", "", "auth", false, 0},
@@ -483,7 +514,8 @@ TEST_CASE("each status has its code, and says whether to try again", "[openai]")
         {301, R"([["Location","https://elsewhere.example"]])", "", "invalid", false, 0},
         {408, "[]", "", "peer", true, 0},
         {409, "[]", "", "peer", true, 0},
-        {429, "[]", R"({"error":{"message":"slow down","code":"rate_limit_exceeded"}})", "rate", true, 0},
+        {429, "[]", R"({"error":{"message":"slow down","code":"rate_limit_exceeded"}})", "rate",
+         true, 0},
         {429, R"([["retry-after","2"]])", "", "rate", true, 2000},
         {429, R"([["Retry-After","0.5"]])", "", "rate", true, 500},
         {429, R"([["retry-after","9"],["Retry-After-Ms","250"]])", "", "rate", true, 250},
@@ -495,8 +527,10 @@ TEST_CASE("each status has its code, and says whether to try again", "[openai]")
         {429, later.c_str(), "", "rate", true, 30000},
         {429, earlier.c_str(), "", "rate", true, 0},
         {429, R"([["retry-after","Sun, 06 Nov 1994 08:50:07 GMT"]])", "", "rate", true, 0},
-        {429, R"([["retry-after","5"]])", R"({"error":{"message":"pay","code":"insufficient_quota"}})", "money", false, 0},
-        {429, R"([["x-should-retry","true"]])", R"({"error":{"type":"insufficient_quota"}})", "money", false, 0},
+        {429, R"([["retry-after","5"]])",
+         R"({"error":{"message":"pay","code":"insufficient_quota"}})", "money", false, 0},
+        {429, R"([["x-should-retry","true"]])", R"({"error":{"type":"insufficient_quota"}})",
+         "money", false, 0},
         {429, "[]", R"({"error":{"code":"credit_balance_exhausted"}})", "money", false, 0},
         {429, R"([["x-should-retry","false"],["retry-after","5"]])", "", "rate", false, 0},
         {400, R"([["X-Should-Retry","true"],["retry-after","1"]])", "", "invalid", true, 1000},
@@ -524,7 +558,8 @@ TEST_CASE("of an error's text only the beginning is shown, and as text", "[opena
     auto message = [](std::string const& body) {
         Chat chat;
         chat.head(500);
-        for (std::size_t at = 0; at < body.size(); at += 700) chat.host.http_data(chat.http(), body.substr(at, 700));
+        for (std::size_t at = 0; at < body.size(); at += 700)
+            chat.host.http_data(chat.http(), body.substr(at, 700));
         chat.done();
         return std::string(chat.answer()["message"].text());
     };
@@ -544,7 +579,8 @@ TEST_CASE("of an error's text only the beginning is shown, and as text", "[opena
 
 TEST_CASE("a request that did not get through fails as the host says", "[openai]") {
     Chat chat;
-    chat.host.http_failed(chat.http(), R"({"code":"peer","message":"refused","retryable":true,"sent":false})");
+    chat.host.http_failed(chat.http(),
+                          R"({"code":"peer","message":"refused","retryable":true,"sent":false})");
     CHECK(chat.answer()["code"].text() == "peer");
     CHECK(chat.answer()["retryable"].boolean());
     CHECK(chat.host.http.size() == 1);
@@ -552,17 +588,21 @@ TEST_CASE("a request that did not get through fails as the host says", "[openai]
     Chat slow;
     slow.head();
     slow.event(text("x"));
-    slow.host.http_failed(slow.http(), R"({"code":"timeout","message":"took too long","retryable":true,"sent":true})");
+    slow.host.http_failed(
+        slow.http(),
+        R"({"code":"timeout","message":"took too long","retryable":true,"sent":true})");
     CHECK(slow.answer()["code"].text() == "timeout");
 
     Chat half;
     half.head(503, R"([["retry-after","1"]])");
-    half.host.http_failed(half.http(), R"({"code":"peer","message":"reset","retryable":true,"sent":true})");
+    half.host.http_failed(half.http(),
+                          R"({"code":"peer","message":"reset","retryable":true,"sent":true})");
     CHECK(half.answer()["code"].text() == "overloaded");
 }
 
 TEST_CASE("where no key is bound the request goes without one", "[openai]") {
-    constexpr auto denied = R"({"code":"denied","message":"the secret api_key is not bound","retryable":false,"sent":false})";
+    constexpr auto denied =
+        R"({"code":"denied","message":"the secret api_key is not bound","retryable":false,"sent":false})";
     Chat chat;
     CHECK(chat.http().request["inject"].exists());
     chat.host.http_failed(chat.http(), denied);
@@ -584,13 +624,15 @@ TEST_CASE("where no key is bound the request goes without one", "[openai]") {
     SECTION("but a place that is not allowed stays so") {
         Chat other;
         other.host.http_failed(other.http(), denied);
-        other.host.http_failed(other.http(), R"({"code":"denied","message":"egress","retryable":false,"sent":false})");
+        other.host.http_failed(
+            other.http(), R"({"code":"denied","message":"egress","retryable":false,"sent":false})");
         CHECK(other.answer()["message"].text() == "egress");
         CHECK(other.host.http.size() == 2);
     }
     SECTION("and what may have left is not sent again") {
         Chat other;
-        other.host.http_failed(other.http(), R"({"code":"denied","message":"x","retryable":false,"sent":true})");
+        other.host.http_failed(other.http(),
+                               R"({"code":"denied","message":"x","retryable":false,"sent":true})");
         CHECK(other.host.http.size() == 1);
         CHECK(other.answer()["code"].text() == "denied");
     }
@@ -648,16 +690,27 @@ TEST_CASE("models are listed", "[openai]") {
 
 TEST_CASE("random chunks end an answer or do not, and never break the plugin", "[openai]") {
     std::mt19937 random(9);
-    Lines const chunks = {text("x"), stop_chunk, calls_chunk, usage_chunk, delta(call(0, "a", "n", "{")),
-                          delta(call(1, "", "", "}")), delta(R"("content":[{"type":"text","text":"p"},5])"),
-                          R"({"choices":5})", R"({"choices":[5,null,{}]})", R"({"choices":[{"index":1,"delta":{"content":"z"}}]})",
-                          R"({})", "", delta(R"("content":null,"tool_calls":null)"), R"({"error":null})",
+    Lines const chunks = {text("x"),
+                          stop_chunk,
+                          calls_chunk,
+                          usage_chunk,
+                          delta(call(0, "a", "n", "{")),
+                          delta(call(1, "", "", "}")),
+                          delta(R"("content":[{"type":"text","text":"p"},5])"),
+                          R"({"choices":5})",
+                          R"({"choices":[5,null,{}]})",
+                          R"({"choices":[{"index":1,"delta":{"content":"z"}}]})",
+                          R"({})",
+                          "",
+                          delta(R"("content":null,"tool_calls":null)"),
+                          R"({"error":null})",
                           delta(R"("tool_calls":[{"index":1e9,"function":null}])")};
     for (int round = 0; round < 300; ++round) {
         Chat chat;
         chat.head();
         for (auto left = random() % 12; left > 0; --left) {
-            chat.event(chunks[random() % chunks.size()].substr(0, random() % 20 ? std::string::npos : 30));
+            chat.event(
+                chunks[random() % chunks.size()].substr(0, random() % 20 ? std::string::npos : 30));
         }
         chat.done();
         CHECK(chat.call().ended());

@@ -30,7 +30,8 @@ TEST_CASE("records are numbered from one without a gap, and chained", "[ledger]"
     REQUIRE(batch.record(happened()) == 2);
     REQUIRE(batch.record(happened()) == 3);
     bench.commit(std::move(batch));
-    auto first = bench.ledger->record(1), second = bench.ledger->record(2), third = bench.ledger->record(3);
+    auto first = bench.ledger->record(1), second = bench.ledger->record(2),
+         third = bench.ledger->record(3);
     REQUIRE(first->prev == Digest{});
     REQUIRE(second->prev == first->hash);
     REQUIRE(third->prev == second->hash);
@@ -56,10 +57,12 @@ TEST_CASE("every field of a record comes back as it went in", "[ledger]") {
     bench.open();
     auto record = bench.ledger->record(1);
     REQUIRE(record);
-    REQUIRE(to_json(*record) ==
-            R"({"seq":1,"time":"2027-01-15T08:00:00.000000Z","kind":"skill.requested","agent":"ops",)"
-            R"("session":"s-1","turn":7,"call":"c-3","cause":1,"actor":{"type":"channel"},)"
-            R"("body":{"b" : [1, 2.50]},"prev":")" + hex(Digest{}) + R"(","hash":")" + hex(record->hash) + "\"}");
+    REQUIRE(
+        to_json(*record) ==
+        R"({"seq":1,"time":"2027-01-15T08:00:00.000000Z","kind":"skill.requested","agent":"ops",)"
+        R"("session":"s-1","turn":7,"call":"c-3","cause":1,"actor":{"type":"channel"},)"
+        R"("body":{"b" : [1, 2.50]},"prev":")" +
+            hex(Digest{}) + R"(","hash":")" + hex(record->hash) + "\"}");
 }
 
 TEST_CASE("line breaks between the tokens of a body become spaces", "[ledger]") {
@@ -252,7 +255,10 @@ TEST_CASE("a body is stored once and read by its digest", "[ledger]") {
 TEST_CASE("a body of a batch that was dropped is stored by the next", "[ledger]") {
     Bench bench;
     bench.open();
-    { auto dropped = bench.ledger->begin(); bench.ledger->store_body(dropped, "the text"); }
+    {
+        auto dropped = bench.ledger->begin();
+        bench.ledger->store_body(dropped, "the text");
+    }
     auto batch = bench.ledger->begin();
     auto name = bench.ledger->store_body(batch, "the text");
     bench.commit(std::move(batch));

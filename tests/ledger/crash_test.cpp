@@ -123,8 +123,7 @@ TEST_CASE("a write that fails is told once, and nothing else is called", "[ledge
     int called = 0;
     {
         FileLimit limit(fs::file_size(files_ending(bench.place() / "db", ".log").front()) + 100);
-        for (int i = 0; i < 5; ++i)
-            commit_numbered(*bench.ledger, [&](Seq) { ++called; });
+        for (int i = 0; i < 5; ++i) commit_numbered(*bench.ledger, [&](Seq) { ++called; });
         REQUIRE(bench.run_until([&] { return !bench.failures.empty(); }));
     }
     // There is room again, but what failed once is not tried again.
@@ -206,9 +205,15 @@ TEST_CASE("a mark that is missing or damaged is a loss", "[ledger]") {
     bench.open();
     bench.record();
     bench.ledger.reset();
-    SECTION("missing") { fs::remove(bench.place() / "head"); }
-    SECTION("empty") { write_text(bench.place() / "head", ""); }
-    SECTION("cut short") { fs::resize_file(bench.place() / "head", 47); }
+    SECTION("missing") {
+        fs::remove(bench.place() / "head");
+    }
+    SECTION("empty") {
+        write_text(bench.place() / "head", "");
+    }
+    SECTION("cut short") {
+        fs::resize_file(bench.place() / "head", 47);
+    }
     SECTION("flipped") {
         auto bytes = text_of(bench.place() / "head");
         bytes[20] = static_cast<char>(bytes[20] ^ 1);

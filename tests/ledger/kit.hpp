@@ -8,8 +8,8 @@
 #include "ledger/ledger.hpp"
 #include "temp_folder.hpp"
 
-#include <catch2/catch.hpp>
 #include <sodium.h>
+#include <catch2/catch.hpp>
 
 #include <fstream>
 #include <memory>
@@ -51,7 +51,7 @@ struct Bench {
     ManualClock clock{start_us};
     Signer signer;
     std::unique_ptr<Ledger> ledger;
-    std::vector<Seq> told;             // by on_durable
+    std::vector<Seq> told;  // by on_durable
     std::vector<std::string> failures;
 
     fs::path place() const { return folder.path / "ledger"; }
@@ -64,7 +64,8 @@ struct Bench {
         options.accept_loss = accept_loss;
         TRY(opened, Ledger::open(std::move(options), loop, clock));
         ledger = std::move(opened);
-        ledger->on_durable([this](std::shared_ptr<Record const> record) { told.push_back(record->seq); });
+        ledger->on_durable(
+            [this](std::shared_ptr<Record const> record) { told.push_back(record->seq); });
         ledger->on_failure([this](Error error) { failures.push_back(error.what); });
         return ok();
     }

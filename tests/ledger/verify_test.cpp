@@ -32,7 +32,8 @@ struct Exported : Bench {
             commit(std::move(batch));
         }
         open();
-        export_lines(*ledger, 1, 6, [&](std::string_view line) { return lines.emplace_back(line), true; });
+        export_lines(*ledger, 1, 6,
+                     [&](std::string_view line) { return lines.emplace_back(line), true; });
         REQUIRE(lines.size() == 7);
     }
 
@@ -43,7 +44,8 @@ struct Exported : Bench {
         write_text(file(), text);
     }
     Verdict verdict(std::vector<std::string> const& written,
-                    std::optional<Checkpoint> const& against = {}, std::string_view key = {}) const {
+                    std::optional<Checkpoint> const& against = {},
+                    std::string_view key = {}) const {
         write(written);
         return verify_export(file(), against, key);
     }
@@ -101,7 +103,9 @@ TEST_CASE("a checkpoint comes at the latest after a thousand records", "[ledger]
         draft.kind = "test.happened";
         batch.record(std::move(draft));
         bench.ledger->commit(std::move(batch));
-        if (i % 100 == 99) REQUIRE(bench.run_until([&] { return bench.ledger->durable_head() == bench.ledger->head(); }));
+        if (i % 100 == 99)
+            REQUIRE(bench.run_until(
+                [&] { return bench.ledger->durable_head() == bench.ledger->head(); }));
     }
     bench.open();
     auto all = bench.ledger->checkpoints(10);
@@ -128,17 +132,24 @@ TEST_CASE("an export verifies without a home, whole or as an excerpt", "[ledger]
     REQUIRE(bench.verdict({bench.lines[3], bench.lines[4]}).checked == 4);
 }
 
-TEST_CASE("records that are deleted, swapped, repeated or taken from elsewhere are found", "[ledger]") {
+TEST_CASE("records that are deleted, swapped, repeated or taken from elsewhere are found",
+          "[ledger]") {
     Exported bench;
     auto lines = bench.lines;
     Seq first_bad = 3;
-    SECTION("deleted") { lines.erase(lines.begin() + 3); }
-    SECTION("swapped") { std::swap(lines[3], lines[4]); }
+    SECTION("deleted") {
+        lines.erase(lines.begin() + 3);
+    }
+    SECTION("swapped") {
+        std::swap(lines[3], lines[4]);
+    }
     SECTION("repeated") {
         lines.insert(lines.begin() + 3, lines[3]);
         first_bad = 4;
     }
-    SECTION("not a record") { lines[3] = "{}"; }
+    SECTION("not a record") {
+        lines[3] = "{}";
+    }
     SECTION("of another chain") {
         Bench other;
         other.open();
@@ -186,7 +197,9 @@ TEST_CASE("a checkpoint kept elsewhere shows what was cut off or rewritten", "[l
     REQUIRE(bench.verdict(records, against).kind == Verdict::Kind::sound);
     auto cut = std::vector(records.begin(), records.end() - 2);
     REQUIRE(bench.verdict(cut, against).kind == Verdict::Kind::shorter);
-    REQUIRE(bench.verdict(std::vector<std::string>(cut.begin(), cut.begin() + 1), against).checked == 1);
+    REQUIRE(
+        bench.verdict(std::vector<std::string>(cut.begin(), cut.begin() + 1), against).checked ==
+        1);
 
     // A whole other chain, sound in itself.
     Bench forged;
@@ -203,7 +216,8 @@ TEST_CASE("a checkpoint kept elsewhere shows what was cut off or rewritten", "[l
     REQUIRE(python(bench.file(), bench.folder.path / "checkpoint") == 3);
 }
 
-TEST_CASE("a checkpoint counts only with its signature, and only by the key that is asked for", "[ledger]") {
+TEST_CASE("a checkpoint counts only with its signature, and only by the key that is asked for",
+          "[ledger]") {
     Exported bench;
     auto stranger = Key(2).signer().public_key;
     REQUIRE(bench.verdict(bench.lines, {}, bench.signer.public_key).kind == Verdict::Kind::sound);
@@ -214,7 +228,8 @@ TEST_CASE("a checkpoint counts only with its signature, and only by the key that
     REQUIRE(bench.verdict(bench.lines, altered).kind == Verdict::Kind::unreadable);
     auto resigned = signed_by(Key(2), altered);
     REQUIRE(bench.verdict(bench.lines, resigned).kind == Verdict::Kind::sound);
-    REQUIRE(bench.verdict(bench.lines, resigned, bench.signer.public_key).kind == Verdict::Kind::unreadable);
+    REQUIRE(bench.verdict(bench.lines, resigned, bench.signer.public_key).kind ==
+            Verdict::Kind::unreadable);
 }
 
 TEST_CASE("a body may be as deep as it was recorded", "[ledger]") {
@@ -233,9 +248,9 @@ TEST_CASE("a page of Python comes to the same verdict", "[ledger]") {
     REQUIRE(python(bench.file()) == 0);
     REQUIRE(python(bench.folder.path / "nowhere") == 4);
     // A place in every field, by what stands before it.
-    for (auto const* field : {"\"seq\":", "\"time\":\"20", "\"kind\":\"", "\"agent\":\"", "\"session\":\"",
-                              "\"turn\":", "\"call\":\"", "\"cause\":", "\"actor\":{\"t", "\"body\":{\"t",
-                              "\"prev\":\"", "\"hash\":\""}) {
+    for (auto const* field : {"\"seq\":", "\"time\":\"20", "\"kind\":\"", "\"agent\":\"",
+                              "\"session\":\"", "\"turn\":", "\"call\":\"", "\"cause\":",
+                              "\"actor\":{\"t", "\"body\":{\"t", "\"prev\":\"", "\"hash\":\""}) {
         auto lines = bench.lines;
         auto& line = lines[4];
         auto at = line.rfind(field) + std::string(field).size();

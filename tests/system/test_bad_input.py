@@ -61,6 +61,17 @@ class BadHome(unittest.TestCase):
         self.host.write("format", "99\n")
         self.assertIn("newer", self.refusal())
 
+    def test_an_old_vault_in_the_place_of_a_newer_one_is_refused(self):
+        vault = self.host.home / "vault" / "secrets.vault"
+        old = vault.read_bytes()
+        self.host.start()
+        self.host.cli("secret", "set", "some/thing", stdin="a value that is long enough")
+        self.host.stop()
+        vault.write_bytes(old)
+        self.assertIn("older", self.refusal())
+        self.assertEqual(self.host.cli("ledger", "accept-loss").returncode, 0)
+        self.host.start()
+
     def test_two_hosts_never_share_a_home(self):
         self.host.start()
         self.assertIn("another parley is using", self.refusal())
