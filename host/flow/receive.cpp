@@ -143,8 +143,13 @@ Flow::Accepted Flow::take_in(Change& change, AgentName const& agent, InstanceNam
                           true, seq);
         deps_.sessions->save(change.batch, session);
     } else {
-        queue_message(change, session, "Too many messages wait already; this one was not kept.",
-                      true, seq);
+        // Said once, not for each: a flood is not answered with a flood.
+        if (session.waiting++ == static_cast<std::int64_t>(limits::inbox_items))
+            queue_message(change, session,
+                          "Too many messages wait already; from here on they are not taken until "
+                          "those are answered.",
+                          true, seq);
+        deps_.sessions->save(change.batch, session);
     }
     return {session.id, seq, conversation};
 }
