@@ -145,13 +145,9 @@ void Flow::cancel(SessionId const& id, std::string actor, Later<> done) {
                 unknown.body = R"({"evidence":"cancelled while it ran"})";
                 change.batch.record(std::move(unknown));
             }
-            live_.erase(id.text + '/' + call.id.text);
+            drop_live(id.text + '/' + call.id.text);
         }
-    for (auto const& key : {id.text + "/model"})
-        if (auto live = live_.find(key); live != live_.end()) {
-            if (live->second.cancel) deps_.loop->post(live->second.cancel);
-            live_.erase(live);
-        }
+    drop_live(id.text + "/model");
     settle_attempt(change, session, std::nullopt);
     timers_.erase(id.text + "/model");
     waiting_for_budget_.erase(id.text);

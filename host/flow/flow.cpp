@@ -70,6 +70,13 @@ std::uint64_t Flow::begin_live(std::string const& key, std::function<void()> can
     return last_token_;
 }
 
+void Flow::drop_live(std::string const& key) {
+    auto found = live_.find(key);
+    if (found == live_.end()) return;
+    if (found->second.cancel) deps_.loop->post(std::move(found->second.cancel));
+    live_.erase(found);
+}
+
 bool Flow::end_live(std::string const& key, std::uint64_t token) {
     auto found = live_.find(key);
     if (found == live_.end() || found->second.token != token) return false;

@@ -236,6 +236,7 @@ private:
     std::unordered_map<std::string, Live> live_;
     std::uint64_t last_token_ = 0;
     std::uint64_t begin_live(std::string const& key, std::function<void()> cancel);
+    void drop_live(std::string const& key);  // ends the work; its answer is not waited for
     bool end_live(std::string const& key, std::uint64_t token);
 
     std::map<std::pair<std::string, std::string>, std::deque<OutboxId>> lines_;

@@ -161,6 +161,21 @@ TEST_CASE("a later write of a row outlives the delivery of an earlier one", "[le
     REQUIRE(bench.ledger->get(Table::kv, "k") == "3");
 }
 
+TEST_CASE("what is put while earlier writes are told stays on top of them", "[ledger]") {
+    Bench bench;
+    bench.open();
+    std::optional<std::string> seen;
+    auto put = [&](char const* value, std::function<void()> durable) {
+        auto batch = bench.ledger->begin();
+        batch.put(Table::kv, "k", value);
+        bench.ledger->commit(std::move(batch), std::move(durable));
+    };
+    put("1", [&] { put("3", {}); });
+    put("2", [&] { seen = bench.ledger->get(Table::kv, "k"); });
+    REQUIRE(bench.run_until([&] { return seen.has_value(); }));
+    REQUIRE(seen == "3");
+}
+
 TEST_CASE("a scan merges stored and queued rows in order and hides erased ones", "[ledger]") {
     Bench bench;
     bench.open();

@@ -4,10 +4,6 @@
 #include "base/text.hpp"
 #include "temp_ledger.hpp"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
 #include <fstream>
 
 using namespace parley;
@@ -212,45 +208,4 @@ TEST_CASE("a flipped bit in the log of writes never passes unseen", "[ledger]") 
         return !again || ((*again)->head() == 30 && verify(**again, {}).kind == Verdict::Kind::sound);
     };
     for (double share : {0.05, 0.3, 0.5, 0.8, 0.99}) REQUIRE(flip_and_open(share));
-}
-
-TEST_CASE("what was acknowledged before kill -9 is there afterwards", "[ledger]") {
-    TempFolder folder;
-    Seq acknowledged = 0;
-    for (int cycle = 0; cycle < 8; ++cycle) {
-        int ends[2];
-        REQUIRE(pipe(ends) == 0);
-        int child = fork();
-        if (child == 0) {
-            Loop loop;
-            SystemClock clock;
-            Ledger::Options options;
-            options.folder = folder.path / "ledger";
-            auto ledger = Ledger::open(std::move(options), loop, clock);
-            if (!ledger) _exit(3);
-            while (true) {
-                auto batch = (*ledger)->begin();
-                auto seq = batch.record(draft("n.made"));
-                batch.put(Table::inbox, "last", std::to_string(seq));
-                (*ledger)->commit(std::move(batch), [seq, &ends] { (void)!write(ends[1], &seq, sizeof seq); });
-                loop.run_for(std::chrono::milliseconds(1));
-            }
-        }
-        close(ends[1]);
-        Seq seq = 0;
-        for (int reads = 0; reads < 20 + cycle * 7 && read(ends[0], &seq, sizeof seq) == sizeof seq; ++reads) acknowledged = seq;
-        kill(child, SIGKILL);
-        waitpid(child, nullptr, 0);
-        while (read(ends[0], &seq, sizeof seq) == sizeof seq) acknowledged = seq;
-        close(ends[0]);
-        Loop loop;
-        SystemClock clock;
-        Ledger::Options options;
-        options.folder = folder.path / "ledger";
-        auto again = Ledger::open(std::move(options), loop, clock);
-        REQUIRE(again);
-        REQUIRE((*again)->head() >= acknowledged);
-        REQUIRE((*again)->get(Table::inbox, "last") == std::to_string((*again)->head()));
-        REQUIRE(verify(**again, {}).kind == Verdict::Kind::sound);
-    }
 }
