@@ -12,6 +12,7 @@ char const* name_of(Fault fault) {
         case Fault::timed_out: return "timed_out";
         case Fault::cancelled: return "cancelled";
         case Fault::peer_failed: return "peer_failed";
+        case Fault::peer_gone: return "peer_gone";
         case Fault::unavailable: return "unavailable";
         case Fault::secret: return "secret";
         case Fault::internal: return "internal";

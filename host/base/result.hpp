@@ -21,6 +21,7 @@ enum class Fault {
     timed_out,    // the limit passed; the outcome may be unknown
     cancelled,    // somebody stopped it; a normal end
     peer_failed,  // the other side (worker, service, model) failed
+    peer_gone,    // it died in the middle; started again, it may serve the next call
     unavailable,  // not now: starting, draining, full
     secret,       // a secret stood where none may stand
     internal,     // our defect

@@ -5,9 +5,11 @@
 #include "vault/vault.hpp"
 
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <vector>
 
@@ -20,10 +22,12 @@ struct Finding {
     std::string what;
 };
 
-// Can this machine give a command runner its namespaces?
+// Can this machine give a command runner its namespaces? By clone, since a process that was only
+// forked from one with threads may not unshare.
 bool namespaces_work() {
-    int child = fork();
-    if (child == 0) _exit(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID) == 0 ? 0 : 1);
+    auto child = static_cast<pid_t>(
+        syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0));
+    if (child == 0) _exit(0);
     int status = 1;
     return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }

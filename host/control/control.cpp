@@ -49,7 +49,8 @@ int status_for(Fault fault) {
         case Fault::over_budget: return 402;
         case Fault::timed_out: return 410;
         case Fault::cancelled: return 409;
-        case Fault::peer_failed: return 502;
+        case Fault::peer_failed:
+        case Fault::peer_gone: return 502;
         case Fault::unavailable: return 503;
         case Fault::secret: return 422;
         case Fault::internal: return 500;

@@ -27,7 +27,7 @@ std::string model_key(SessionId const& id) { return id.text + "/model"; }
 // The model call in flight, as the session's row keeps it.
 struct InFlight {
     std::int64_t number = 0, tries = 0, request_bytes = 0, started_us = 0;
-    bool compacts = false;
+    bool compacts = false, suspect = false;
     Reservation reservation;
     Seq requested = 0;
 
@@ -35,6 +35,7 @@ struct InFlight {
         JsonWriter out;
         out.begin('{').pair("number", number).pair("tries", tries).pair("bytes", request_bytes);
         out.pair("started", started_us).key("compacts").boolean(compacts);
+        out.key("suspect").boolean(suspect);
         out.pair("requested", static_cast<std::int64_t>(requested));
         return out.key("reservation").raw(reservation.to_json()).end('}').take();
     }
@@ -47,6 +48,7 @@ struct InFlight {
         attempt.request_bytes = int_at(*value, "bytes");
         attempt.started_us = int_at(*value, "started");
         attempt.compacts = bool_at(*value, "compacts");
+        attempt.suspect = bool_at(*value, "suspect");
         attempt.requested = static_cast<Seq>(int_at(*value, "requested"));
         if (auto const* kept = member(*value, "reservation"))
             attempt.reservation = Reservation::from_json(to_text(*kept));
@@ -134,6 +136,7 @@ void Flow::ask_model(Change& change, Session& session, Turn& turn) {
     InFlight attempt;
     attempt.number = earlier.number + 1;
     attempt.tries = earlier.tries;
+    attempt.suspect = earlier.suspect;
 
     auto base = base_text(session.base);
     auto first = session.first_item, last = session.next_item;
@@ -215,7 +218,9 @@ void Flow::send_attempt(SessionId const& id, std::string request, std::int64_t n
     sink.on_fault = [this, id, number, key, token](AnswerFault fault) {
         if (end_live(key, token)) model_failed(id, number, std::move(fault));
     };
-    auto handle = provider->generate(std::move(request), std::move(sink));
+    auto manner = InFlight::from(session->attempt).suspect ? Provider::Manner::suspect
+                                                           : Provider::Manner::usual;
+    auto handle = provider->generate(std::move(request), manner, std::move(sink));
     if (auto live = live_.find(key); live != live_.end())
         live->second.cancel = [provider, handle] { provider->cancel(handle); };
 }
@@ -347,6 +352,7 @@ void Flow::model_failed(SessionId const& id, std::int64_t number, AnswerFault fa
         InFlight next;
         next.number = attempt.number;
         next.tries = attempt.tries + 1;
+        next.suspect = fault.fault == Fault::peer_gone;
         session.attempt = next.to_json();
         deps_.sessions->save(change.batch, session);
         auto wait = std::chrono::milliseconds(500) * (1 << attempt.tries);

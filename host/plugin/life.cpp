@@ -170,7 +170,7 @@ void Life::exited(std::string const& how) {
         if (call.fate) {
             call.sink.on_done(*call.fate);
         } else {
-            call.sink.on_done(Error(Fault::peer_failed, why));
+            call.sink.on_done(Error(Fault::peer_gone, why));
         }
     }
     if (auto last_word = std::exchange(last_word_, {})) last_word();

@@ -36,7 +36,8 @@ enum class Verb : unsigned {
 // thread, never from inside start().
 struct CallSink {
     std::function<void(std::string_view bytes)> on_emit;
-    // The result's bytes, or Fault::peer_failed / timed_out / cancelled with a clear message.
+    // The result's bytes, or Fault::peer_failed / peer_gone / timed_out / cancelled with a clear
+    // message.
     std::function<void(Result<std::string> result)> on_done;
     // Set for effectful calls: told before the first byte leaves through a host service; the
     // request waits until `go` is called. Not set: nothing waits.

@@ -17,6 +17,7 @@ struct Provider::InFlight {
     Answer answer;
     std::string broken;  // why the answer can not be believed
     int left = 0;        // operations of which a byte may have left this machine
+    bool suspect = false, died_in_company = false;
 };
 
 namespace {
@@ -29,12 +30,13 @@ std::optional<std::int64_t> count_at(json::value const& value, std::string_view 
 
 }  // namespace
 
-std::uint64_t Provider::generate(std::string request, Sink sink) {
+std::uint64_t Provider::generate(std::string request, Manner manner, Sink sink) {
     auto call = std::make_shared<InFlight>();
     call->handle = ++last_handle_;
     call->request = std::move(request);
     call->sink = std::move(sink);
-    if (pending_ < pending_most_) start(call);
+    call->suspect = manner == Manner::suspect;
+    if (may_start(*call)) start(call);
     else waiting_.push_back(call);
     return call->handle;
 }
@@ -109,6 +111,7 @@ static AnswerFault fault_from(Error const& error) {
 
 void Provider::start(std::shared_ptr<InFlight> call) {
     ++pending_;
+    tries_suspect_ |= call->suspect;
     open_.push_back(call);
     CallSink sink;
     sink.on_emit = [this, call](std::string_view bytes) {
@@ -123,6 +126,10 @@ void Provider::start(std::shared_ptr<InFlight> call) {
     sink.egress = [call](int change) { call->left += change; };
     sink.on_done = [this, call](Result<std::string> result) {
         --pending_;
+        if (call->suspect) tries_suspect_ = false;
+        bool died = !result && result.error().fault == Fault::peer_gone;
+        if (died && open_.size() > 1)
+            for (auto const& other : open_) other->died_in_company = true;
         open_.erase(std::remove(open_.begin(), open_.end(), call), open_.end());
         next();
         if (result && call->broken.empty() && !call->answer.stop.empty()) {
@@ -131,7 +138,8 @@ void Provider::start(std::shared_ptr<InFlight> call) {
         }
         AnswerFault fault;
         if (!result) fault = fault_from(result.error());
-        else fault.code = "cut_off", fault.message = "the answer ended before it was complete",
+        if (died) fault.retryable = call->died_in_company;
+        if (result) fault.code = "cut_off", fault.message = "the answer ended before it was complete",
              fault.retryable = true;
         if (!call->broken.empty()) {
             fault.fault = Fault::peer_failed;
@@ -150,10 +158,16 @@ void Provider::start(std::shared_ptr<InFlight> call) {
     call->call = worker_->start(Verb::provider_generate, std::move(call->request), options, sink);
 }
 
+bool Provider::may_start(InFlight const& call) const {
+    return pending_ < pending_most_ && !(call.suspect && tries_suspect_);
+}
+
 void Provider::next() {
-    if (waiting_.empty() || pending_ >= pending_most_) return;
-    auto call = waiting_.front();
-    waiting_.pop_front();
+    auto found = std::find_if(waiting_.begin(), waiting_.end(),
+                              [&](auto const& call) { return may_start(*call); });
+    if (found == waiting_.end()) return;
+    auto call = *found;
+    waiting_.erase(found);
     start(std::move(call));
 }
 

@@ -50,8 +50,13 @@ public:
     Provider(std::shared_ptr<Worker> worker, int pending_most)
         : worker_(std::move(worker)), pending_most_(pending_most) {}
 
+    // A worker that dies takes all its open calls with it, and nobody knows which was to blame. One
+    // that died in company may be tried again as a suspect: never beside another suspect. One that
+    // died alone is not retryable.
+    enum class Manner { usual, suspect };
+
     // The sink is told exactly one of on_answer and on_fault. Returns a handle for cancel().
-    std::uint64_t generate(std::string request, Sink sink);
+    std::uint64_t generate(std::string request, Manner manner, Sink sink);
     void cancel(std::uint64_t handle);
     Worker& worker() { return *worker_; }
 
@@ -59,11 +64,13 @@ private:
     struct Waiting;
     struct InFlight;
     void start(std::shared_ptr<InFlight> call);
+    bool may_start(InFlight const& call) const;
     void next();
 
     std::shared_ptr<Worker> worker_;
     int pending_most_;
     int pending_ = 0;
+    bool tries_suspect_ = false;
     std::uint64_t last_handle_ = 0;
     std::deque<std::shared_ptr<InFlight>> waiting_;
     std::vector<std::shared_ptr<InFlight>> open_;

@@ -215,7 +215,7 @@ TEST_CASE("a command is refused when home or key cannot be hidden", "[grant]") {
 
 TEST_CASE("a crash of a call worker fails that call only", "[grant]") {
     CommandRig rig;
-    CHECK(rig.call("crash").result->error().fault == Fault::peer_failed);
+    CHECK(rig.call("crash").result->error().fault == Fault::peer_gone);
     CHECK(rig.call("run echo next").text() == "next\n");
 }
 

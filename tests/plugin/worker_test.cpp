@@ -166,7 +166,7 @@ TEST_CASE("a call that outlives its timeout is cancelled, and killed when that d
         rig.begin("ignore", other);
         CHECK(rig.call("hang", options).result->error().fault == Fault::timed_out);
         REQUIRE(rig.until([&] { return other.result.has_value(); }));
-        CHECK(other.result->error().fault == Fault::peer_failed);
+        CHECK(other.result->error().fault == Fault::peer_gone);
         CHECK(rig.call("echo back").text() == "back");
     }
 }
@@ -180,7 +180,7 @@ TEST_CASE("a worker that dies fails its open calls and is started again", "[work
     rig.begin("ignore", other);
     auto answer = rig.call("crash");
     REQUIRE_FALSE(*answer.result);
-    CHECK(answer.result->error().fault == Fault::peer_failed);
+    CHECK(answer.result->error().fault == Fault::peer_gone);
     CHECK(answer.result->error().what.find("signal 11") != std::string::npos);
     REQUIRE(other.result);
     CHECK_FALSE(*other.result);

@@ -76,9 +76,13 @@ class Chat(unittest.TestCase):
         self.assertIn("missing", self.host.ask('/call read_file {}'))
         self.assertIn("not JSON", self.host.ask('/raw-call read_file {{{'))
 
-    def test_a_provider_that_crashes_fails_its_turn_and_serves_the_next(self):
-        self.host.say("/crash", conversation="crash")
-        wait_for("the reply", lambda: "ok" in self.host.ask("/say ok"))
+    def test_a_provider_that_crashes_fails_its_turn_and_no_other(self):
+        crash = self.host.say("/crash", conversation="crash")
+        others = [self.host.say("/wait 300\n/say ok", conversation=f"beside-{i}") for i in range(5)]
+        for other in others:
+            self.assertIn("ok", self.host.reply_after(other))
+        self.host.wait_state(crash["session"], "Stopped")
+        self.assertIn("signal", self.host.notices(crash["session"])[0])
 
     def test_an_answer_that_is_cut_off_is_asked_for_again_and_then_given_up(self):
         accepted = self.host.say("/cut", conversation="cut")
