@@ -91,11 +91,11 @@ std::string response_head(Response const& response, Framing framing, bool keep_a
     if (framing == Framing::length && may_have_body)
         add_line(out, "Content-Length", std::to_string(response.body.size()));
     if (framing == Framing::chunked) add_line(out, "Transfer-Encoding", "chunked");
-    for (auto const& [name, value] : defaults) {
+    for (auto const& usual : defaults) {
         auto given =
             std::any_of(response.headers.begin(), response.headers.end(),
-                        [&](auto const& header) { return same_header(header.first, name); });
-        if (!given) add_line(out, name, value);
+                        [&](auto const& header) { return same_header(header.first, usual.first); });
+        if (!given) add_line(out, usual.first, usual.second);
     }
     for (auto const& [name, value] : response.headers)
         if (is_header_name(name) && is_header_value(value)) add_line(out, name, value);
