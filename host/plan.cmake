@@ -4,8 +4,8 @@
 #
 #   room(NAME USES rooms… DOORS outside headers… LINKS targets…)
 
-room(base                                           DOORS boost/json boost/asio boost/assert sodium
-     LINKS Boost::json PkgConfig::sodium)
+room(base                                           DOORS boost/json boost/asio boost/assert sodium date
+     LINKS Boost::json PkgConfig::sodium date::date-tz)
 room(trace    USES base                             DOORS spdlog            LINKS spdlog::spdlog)
 room(config   USES base                             DOORS yaml-cpp          LINKS yaml-cpp)
 room(ledger   USES base                             DOORS rocksdb sodium    LINKS RocksDB::rocksdb-shared)

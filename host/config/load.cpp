@@ -1,6 +1,7 @@
 #include "base/hash.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "base/zone.hpp"
 #include "config/config.hpp"
 #include "config/reader.hpp"
 
@@ -66,8 +67,8 @@ BudgetConfig budget_from(Yaml const& node, std::string const& file, Complaints& 
             in.complain(*at, "warn_at must be a share from 0 to 1, such as 0.8");
     }
     in.text("timezone", budget.timezone);
-    if (budget.timezone != "UTC")
-        in.complain(*in.get("timezone"), "only UTC is supported so far");
+    if (!is_zone(budget.timezone))
+        in.complain(*in.get("timezone"), "this machine knows no time zone of that name; use one such as Europe/Berlin, or UTC");
     return budget;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/json.hpp"
+#include "base/zone.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -99,13 +100,6 @@ Spend sum(Spend const& a, Spend const& b) {
 
 bool has_passed(std::int64_t value, std::optional<std::int64_t> const& limit, double share) {
     return limit && static_cast<double>(value) >= static_cast<double>(*limit) * share;
-}
-
-std::tm parts_of(std::int64_t now_us) {
-    std::time_t seconds = now_us / 1'000'000;
-    std::tm parts{};
-    gmtime_r(&seconds, &parts);
-    return parts;
 }
 
 }  // namespace
@@ -330,34 +324,22 @@ std::string to_json(BudgetView const& v) {
     return out.end('}').take();
 }
 
-std::string period_name(Period period, std::int64_t now_us, std::string const&) {
-    auto parts = parts_of(now_us);
+std::string period_name(Period period, std::int64_t now_us, std::string const& timezone) {
+    if (period == Period::total) return "total";
+    auto today = civil_day(timezone, now_us);
     char text[32];
-    switch (period) {
-        case Period::day:
-            std::snprintf(text, sizeof text, "%04d-%02d-%02d", (parts.tm_year + 1900) % 10000,
-                          (parts.tm_mon + 1) % 100, parts.tm_mday % 100);
-            return text;
-        case Period::month:
-            std::snprintf(text, sizeof text, "%04d-%02d", (parts.tm_year + 1900) % 10000,
-                          (parts.tm_mon + 1) % 100);
-            return text;
-        case Period::total: break;
-    }
-    return "total";
+    auto size = std::snprintf(text, sizeof text, "%04d-%02u", today.year, today.month);
+    if (period == Period::day)
+        std::snprintf(text + size, sizeof text - static_cast<std::size_t>(size), "-%02u", today.day);
+    return text;
 }
 
-std::int64_t period_end_us(Period period, std::int64_t now_us, std::string const&) {
+std::int64_t period_end_us(Period period, std::int64_t now_us, std::string const& timezone) {
     if (period == Period::total) return 0;
-    auto parts = parts_of(now_us);
-    parts.tm_hour = parts.tm_min = parts.tm_sec = 0;
-    if (period == Period::day) {
-        ++parts.tm_mday;
-    } else {
-        ++parts.tm_mon;
-        parts.tm_mday = 1;
-    }
-    return static_cast<std::int64_t>(timegm(&parts)) * 1'000'000;
+    auto next = civil_day(timezone, now_us);
+    if (period == Period::day) ++next.day;
+    else ++next.month, next.day = 1;
+    return start_of_day_us(timezone, next);
 }
 
 }  // namespace parley

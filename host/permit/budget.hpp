@@ -94,7 +94,8 @@ private:
     Ledger const& ledger_;
 };
 
-// The period that `now` lies in, by its name ("2026-11", "2026-11-23", "total"), and its end.
+// The period that `now` lies in by the calendar of that zone: its name ("2026-11", "2026-11-23",
+// "total"), and its end.
 std::string period_name(Period period, std::int64_t now_us, std::string const& timezone);
 std::int64_t period_end_us(Period period, std::int64_t now_us, std::string const& timezone);
 

@@ -182,3 +182,14 @@ TEST_CASE("settled and reserved never pass the cap, in any order of calls", "[pe
             REQUIRE(view.settled.nano_usd + view.reserved.nano_usd <= *view.config.limit_nano_usd);
     }
 }
+
+TEST_CASE("a period follows the calendar of the budget's zone", "[budget]") {
+    // 2026-11-30 23:30 UTC is December already in Berlin.
+    constexpr std::int64_t moment = 1796081400'000000;
+    CHECK(period_name(Period::month, moment, "UTC") == "2026-11");
+    CHECK(period_name(Period::month, moment, "Europe/Berlin") == "2026-12");
+    CHECK(period_name(Period::day, moment, "Europe/Berlin") == "2026-12-01");
+    CHECK(period_end_us(Period::month, moment, "UTC") == moment + 30 * 60'000'000LL);
+    CHECK(period_end_us(Period::day, moment, "Europe/Berlin") == moment + (23 * 60 + 30) * 60'000'000LL);
+    CHECK(period_end_us(Period::total, moment, "Europe/Berlin") == 0);
+}
