@@ -104,5 +104,6 @@ constexpr auto refused_record_time = 1h;                  // one record per inst
 // Secrets.
 constexpr std::size_t secret_bytes_least = 12;            // shorter cannot be masked safely
 constexpr std::size_t secret_bytes_most = 16 * 1024;
+constexpr std::size_t passphrase_bytes_least = 12;        // short enough to type, long enough to stretch
 
 }  // namespace parley::limits

@@ -65,14 +65,15 @@ private:
     std::string home_, listen_ = "127.0.0.1:7420", id_, call_, verdict_, reason_, digest_, note_, at_, file_, against_, from_, to_, agent_filter_, state_;
     ChatOptions chat_;
     CLI::Option* message_ = nullptr;
-    bool yes_ = false, follow_ = false;
+    bool yes_ = false, follow_ = false, passphrase_ = false;
     long count_ = 20;
 };
 
 void Verbs::build() {
     auto const& programs = *context_.programs;
-    verb(&app_, "init", "Make a home that works at once.", [this] { return verb_init(context_, listen_); })
-        ->add_option("--listen", listen_, "Address and port of the API");
+    auto* init = verb(&app_, "init", "Make a home that works at once.", [this] { return verb_init(context_, listen_, passphrase_); });
+    init->add_option("--listen", listen_, "Address and port of the API");
+    init->add_flag("--passphrase", passphrase_, "Seal the vault with a passphrase instead of a key file");
     verb(&app_, "run", "Run the host in the foreground.", [this, &programs] { return programs.run_host(context_.home); });
     auto* chat = verb(&app_, "chat", "Talk to an agent.", [this] {
         chat_.has_text = message_->count() > 0;
@@ -155,7 +156,10 @@ void Verbs::build_home() {
     with(verb(secret, "set", "Set a secret from a prompt or standard input.", [this] { return verb_secret_set(context_, id_); }), "name", id_, "SCOPE/KEY");
     verb(secret, "list", "List the names.", [this] { return verb_secret_list(context_); });
     with(verb(secret, "remove", "Remove a secret.", [this] { return verb_secret_remove(context_, id_); }), "name", id_, "SCOPE/KEY");
-    with(verb(secret, "rekey", "Seal the vault with another key file; no host may run.", [this] { return verb_secret_rekey(context_, id_); }), "key-file", id_, "The key file; made when missing");
+    auto* rekey = verb(secret, "rekey", "Seal the vault with another key; no host may run.", [this] { return verb_secret_rekey(context_, id_, passphrase_); });
+    auto* new_key = rekey->add_option_group("key")->require_option(1);
+    new_key->add_option("key-file", id_, "The key file; made when missing");
+    new_key->add_flag("--passphrase", passphrase_, "A passphrase, from a prompt or the first line of standard input");
 
     auto* token = group("token", "The two tokens of the API.");
     verb(token, "list", "Which there are.", [this] { return verb_token_list(context_); });

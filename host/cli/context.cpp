@@ -2,7 +2,6 @@
 
 #include "base/text.hpp"
 
-#include <termios.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -131,32 +130,5 @@ std::string percent_encoded(std::string_view text) {
 }
 
 bool is_terminal(int descriptor) { return isatty(descriptor) == 1; }
-
-Result<std::string> read_secret(char const* prompt) {
-    termios before{};
-    bool quiet = is_terminal(0) && tcgetattr(0, &before) == 0;
-    if (quiet) {
-        auto silent = before;
-        silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-        tcsetattr(0, TCSAFLUSH, &silent);
-        std::fprintf(stderr, "%s: ", prompt);
-    }
-    std::string text;
-    char piece[4096];
-    for (ssize_t n; (n = read(0, piece, sizeof piece)) > 0;) {
-        text.append(piece, static_cast<std::size_t>(n));
-        if (text.size() > 64 * 1024) break;
-        if (quiet && text.back() == '\n') break;
-    }
-    if (quiet) {
-        tcsetattr(0, TCSAFLUSH, &before);
-        std::fprintf(stderr, "\n");
-    }
-    if (text.ends_with('\n')) text.pop_back();
-    if (text.ends_with('\r')) text.pop_back();
-    if (text.empty()) return Error(Fault::bad_input, "nothing was given on standard input");
-    if (!is_utf8(text)) return Error(Fault::bad_input, "what was given is not text");
-    return text;
-}
 
 }  // namespace parley

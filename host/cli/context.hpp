@@ -38,8 +38,6 @@ void print_table(json::value const& list, std::initializer_list<char const*> col
 void print_members(json::value const& object, std::string_view indent = "");
 std::string percent_encoded(std::string_view text);
 bool is_terminal(int descriptor);
-// A secret from a prompt without echo, or from standard input; one trailing newline is dropped.
-Result<std::string> read_secret(char const* prompt);
 
 // verbs_online.cpp
 int verb_status(Context const&);
@@ -63,11 +61,11 @@ struct ChatOptions {
 int verb_chat(Context const&, ChatOptions const& options);
 
 // verbs_home.cpp
-int verb_init(Context const&, std::string const& listen);
+int verb_init(Context const&, std::string const& listen, bool with_passphrase);
 int verb_secret_set(Context const&, std::string const& name);
 int verb_secret_list(Context const&);
 int verb_secret_remove(Context const&, std::string const& name);
-int verb_secret_rekey(Context const&, std::string const& key_file);
+int verb_secret_rekey(Context const&, std::string const& key_file, bool with_passphrase);
 int verb_token_list(Context const&);
 int verb_token_rotate(Context const&, std::string const& scope);
 int verb_ledger_verify(Context const&, std::string const& file, std::string const& against);

@@ -2,6 +2,7 @@
 #include "cli/context.hpp"
 #include "config/config.hpp"
 #include "plugin/catalogue.hpp"
+#include "vault/ask.hpp"
 #include "vault/vault.hpp"
 
 #include <sched.h>
@@ -45,7 +46,7 @@ public:
                           " models, " + std::to_string(config->channels.size()) + " channels");
             for (auto const& key : config->overrides) add(true, "overrides.yaml changes " + key);
         }
-        auto vault = Vault::open(context_.home / "vault/secrets.vault", vault_key_path());
+        auto vault = Vault::open(context_.home / "vault/secrets.vault", {vault_key_path(), ask_passphrase});
         if (check("vault", vault)) {
             auto tokens = Tokens::load(context_.home / "tokens", **vault);
             if (check("tokens", tokens))

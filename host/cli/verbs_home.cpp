@@ -8,6 +8,7 @@
 #include "ledger/ledger.hpp"
 #include "plugin/catalogue.hpp"
 #include "plugin/lock.hpp"
+#include "vault/ask.hpp"
 #include "vault/vault.hpp"
 
 #include <algorithm>
@@ -34,7 +35,7 @@ struct OpenHome {
         auto home = std::make_unique<OpenHome>();
         TRY(lock, HomeLock::take(path));
         home->lock = std::make_unique<HomeLock>(std::move(lock));
-        TRY(vault, Vault::open(path / "vault/secrets.vault", vault_key_path()));
+        TRY(vault, Vault::open(path / "vault/secrets.vault", {vault_key_path(), ask_passphrase}));
         home->vault = std::move(vault);
         Ledger::Options options;
         options.folder = path / "ledger";
@@ -75,15 +76,29 @@ int say(Context const& context, std::string const& json, std::string const& word
 
 }  // namespace
 
-int verb_init(Context const& context, std::string const& listen) {
+namespace {
+
+// The passphrase is asked for at once, so that a mistake in it changes nothing.
+Result<VaultKey> new_key(std::filesystem::path file, bool with_passphrase) {
+    if (!with_passphrase) return VaultKey(std::move(file));
+    TRY(passphrase, ask_new_passphrase());
+    auto kept = std::make_shared<Secret>(std::move(passphrase));
+    return VaultKey(std::move(file), [kept] { return Secret::from(kept->reveal()); });
+}
+
+}  // namespace
+
+int verb_init(Context const& context, std::string const& listen, bool with_passphrase) {
     InitOptions options;
     options.home = std::filesystem::absolute(context.home);
     options.listen = listen;
+    auto key = vault_key_path();
+    auto vault_key = new_key(key, with_passphrase);
+    if (!vault_key) return fail(vault_key.error());
     if (auto made = make_home(options); !made) return fail(made.error());
     std::filesystem::path home = options.home;
-    auto key = vault_key_path();
     bool key_was_there = std::filesystem::exists(key);
-    auto vault = Vault::create(home / "vault/secrets.vault", key);
+    auto vault = Vault::create(home / "vault/secrets.vault", *vault_key);
     if (!vault) return fail(vault.error());
     auto tokens = Tokens::load(home / "tokens", **vault);
     if (!tokens) return fail(tokens.error());
@@ -97,34 +112,34 @@ int verb_init(Context const& context, std::string const& listen) {
         std::printf("%s\n", out.text().c_str());
         return 0;
     }
-    std::printf("made a home at %s\nthe vault's key is %s%s; keep a copy of it elsewhere\n\n"
+    auto key_words = with_passphrase ? "the passphrase that you gave; nobody can tell it to you again"
+                                     : key.string() + (key_was_there ? " (it was there already)" : "") +
+                                           "; keep a copy of it elsewhere";
+    std::printf("made a home at %s\nthe vault's key is %s\n\n"
                 "admin token  %s\nread token   %s\n(shown this once; make new ones with: parley token rotate admin)\n\n"
                 "start the host:  parley run --home %s\nthen talk to it: parley chat assistant --home %s\n",
-                home.c_str(), key.c_str(), key_was_there ? " (it was there already)" : "", admin.c_str(), read.c_str(),
-                home.c_str(), home.c_str());
+                home.c_str(), key_words.c_str(), admin.c_str(), read.c_str(), home.c_str(), home.c_str());
     return 0;
 }
 
 int verb_secret_set(Context const& context, std::string const& text) {
     auto name = parse_secret_name(text);
     if (!name) return fail(name.error());
-    auto value = read_secret(("value of " + text).c_str());
-    if (!value) return fail(value.error());
     if (context.host_answers()) {
+        auto value = ask_secret(("value of " + text).c_str());
+        if (!value) return fail(value.error());
         JsonWriter body;
-        body.begin('{').pair("value", *value).end('}');
+        body.begin('{').pair("value", value->reveal()).end('}');
         auto sent = body.take();
         auto done = context.ask_text("PUT", "/api/v1/secrets/" + name->scope + '/' + name->key, sent);
         wipe(sent);
-        wipe(*value);
         if (!done) return fail(done.error());
     } else {
         auto home = OpenHome::take(context.home);
         if (!home) return fail(home.error());
-        auto secret = Secret::from(*value);
-        wipe(*value);
-        if (!secret) return fail(secret.error());
-        auto set = (*home)->vault->set(name->scope, name->key, std::move(*secret), (*home)->clock.now_us());
+        auto value = ask_secret(("value of " + text).c_str());
+        if (!value) return fail(value.error());
+        auto set = (*home)->vault->set(name->scope, name->key, std::move(*value), (*home)->clock.now_us());
         if (!set) return fail(set.error());
         if (auto noted = (*home)->record("secret.set", one("secret", text)); !noted) return fail(noted.error());
     }
@@ -133,7 +148,7 @@ int verb_secret_set(Context const& context, std::string const& text) {
 
 int verb_secret_list(Context const& context) {
     if (context.host_answers()) return verb_list(context, "/secrets?limit=1000", {"name", "version", "set"});
-    auto vault = Vault::open(context.home / "vault/secrets.vault", vault_key_path());
+    auto vault = Vault::open(context.home / "vault/secrets.vault", {vault_key_path(), ask_passphrase});
     if (!vault) return fail(vault.error());
     JsonWriter out;
     out.begin('{').key("items").begin('[');
@@ -161,17 +176,21 @@ int verb_secret_remove(Context const& context, std::string const& text) {
     return say(context, one("secret", text), "removed " + text);
 }
 
-int verb_secret_rekey(Context const& context, std::string const& key_file) {
+int verb_secret_rekey(Context const& context, std::string const& key_file, bool with_passphrase) {
     auto home = OpenHome::take(context.home);
     if (!home) return fail(home.error());
-    if (auto done = (*home)->vault->rekey(key_file); !done) return fail(done.error());
+    auto key = new_key(key_file, with_passphrase);
+    if (!key) return fail(key.error());
+    if (auto done = (*home)->vault->rekey(*key); !done) return fail(done.error());
     if (auto noted = (*home)->record("secret.set", R"({"secret":"the key of the vault"})"); !noted) return fail(noted.error());
+    if (with_passphrase)
+        return say(context, R"({"passphrase":true})", "the vault opens with that passphrase alone now");
     return say(context, one("key_file", key_file),
                "the vault opens with " + key_file + " now; set PARLEY_VAULT_KEY_FILE, and keep a copy elsewhere");
 }
 
 int verb_token_list(Context const& context) {
-    auto vault = Vault::open(context.home / "vault/secrets.vault", vault_key_path());
+    auto vault = Vault::open(context.home / "vault/secrets.vault", {vault_key_path(), ask_passphrase});
     if (!vault) return fail(vault.error());
     auto tokens = Tokens::load(context.home / "tokens", **vault);
     if (!tokens) return fail(tokens.error());

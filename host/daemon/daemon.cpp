@@ -6,6 +6,7 @@
 #include "daemon/notify.hpp"
 #include "daemon/signals.hpp"
 #include "trace/trace.hpp"
+#include "vault/ask.hpp"
 #include "wire/client.hpp"
 
 #include <sys/prctl.h>
@@ -84,7 +85,7 @@ Result<> Daemon::start() {
     lock_ = std::make_unique<HomeLock>(std::move(lock));
     TRY(config, load_config(home_));
     config_ = std::make_shared<Config const>(std::move(config));
-    TRY(vault, Vault::open(home_ / "vault/secrets.vault", vault_key_path()));
+    TRY(vault, Vault::open(home_ / "vault/secrets.vault", {vault_key_path(), ask_passphrase}));
     vault_ = std::move(vault);
     trace_.scrub_with([this](std::string& text) { return vault_->mask(text); });
     TRY(tokens, Tokens::load(home_ / "tokens", *vault_));

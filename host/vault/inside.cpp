@@ -1,5 +1,7 @@
 #include "vault/inside.hpp"
 
+#include "vault/key_file.hpp"
+
 #include <sodium.h>
 
 #include <algorithm>
@@ -12,7 +14,29 @@ constexpr std::size_t retired_most = 8;
 
 }  // namespace
 
-Result<> Vault::Inside::open(Secret key) {
+// The slots say what is wanted; nobody is asked for what no slot takes.
+Result<Secret> Vault::Inside::root_with(VaultKey const& key,
+                                        std::filesystem::path const& home) const {
+    for (auto kind : {Slot::Kind::key_file, Slot::Kind::passphrase}) {
+        bool is_file = kind == Slot::Kind::key_file;
+        auto is_it = [&](Slot const& slot) { return slot.kind == kind; };
+        auto slot = std::find_if(sealed.slots.begin(), sealed.slots.end(), is_it);
+        if (slot == sealed.slots.end()) continue;
+        if (!is_file && !key.ask)
+            return Error(Fault::unavailable, "the vault " + file.string() +
+                                                 " opens with a passphrase, and nobody can be asked");
+        TRY(bytes, is_file ? read_key_file(key.file, home) : key.ask());
+        auto found = root_from(*slot, bytes, sealed.vault_id);
+        if (found || found.error().fault != Fault::denied) return found;
+        return Error(Fault::denied,
+                     (is_file ? "the key does not open the vault " + file.string() +
+                                    "; is PARLEY_VAULT_KEY_FILE the key of this home?"
+                              : "this passphrase does not open the vault " + file.string()));
+    }
+    return Error(Fault::bad_input, "the vault " + file.string() + " is damaged: no key opens it");
+}
+
+Result<> Vault::Inside::open(VaultKey const& key, std::filesystem::path const& home) {
     TRY(bytes, read_file(file, vault_file_bytes_most));
     std::string mac;
     auto parsed = SealedFile::parse(bytes, mac);
@@ -20,16 +44,8 @@ Result<> Vault::Inside::open(Secret key) {
         return Error(Fault::bad_input, "the vault " + file.string() + " is damaged: " +
                                            parsed.error().what + "; restore it from a backup");
     sealed = std::move(*parsed);
-    for (auto const& slot : sealed.slots) {
-        auto opened = root_from(slot, key, sealed.vault_id);
-        if (opened)
-            root = std::make_unique<Secret>(std::move(*opened));
-        else if (opened.error().fault != Fault::denied)
-            return opened.error();
-    }
-    if (!root)
-        return Error(Fault::denied, "the key does not open the vault " + file.string() +
-                                        "; is PARLEY_VAULT_KEY_FILE the key of this home?");
+    TRY(opened, root_with(key, home));
+    root = std::make_unique<Secret>(std::move(opened));
     TRY(mac_key, derive(root->reveal(), context_mac, 0));
     auto expected = keyed_digest(std::string_view(bytes).substr(0, bytes.size() - mac.size()),
                                  mac_key.reveal());

@@ -20,7 +20,8 @@ struct Vault::Inside {
 
     // What every entry's seal is bound to.
     std::string about() const { return "parley.vault-entry/1" + sealed.vault_id; }
-    Result<> open(Secret key);
+    Result<> open(VaultKey const& key, std::filesystem::path const& home);
+    Result<Secret> root_with(VaultKey const& key, std::filesystem::path const& home) const;
     Result<> derive_keys();
     Result<> read_entries();
     Result<Secret> value_of(Entry const& entry) const;

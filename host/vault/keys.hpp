@@ -21,8 +21,10 @@ Result<Secret> derive(std::string_view root, std::string_view context, std::uint
 // Wipes the string that brought it.
 Result<Secret> secret_of(std::string bytes);
 
-Result<Slot> sealed_slot(Secret const& root, Secret const& key, std::string_view vault_id);
-// Fault::denied when it is another key's slot.
+// A passphrase goes through Argon2id, which takes most of a second and 256 MB.
+Result<Slot> sealed_slot(Slot::Kind kind, Secret const& root, Secret const& key,
+                         std::string_view vault_id);
+// Fault::denied when it is another key's slot, Fault::bad_input when its cost is beyond reason.
 Result<Secret> root_from(Slot const& slot, Secret const& key, std::string_view vault_id);
 
 }  // namespace parley

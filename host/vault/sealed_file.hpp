@@ -19,10 +19,10 @@
 
 namespace parley {
 
-// One way to the root key. `cost` is for keys that are derived from something weaker; all zero
-// for a key file.
+// One way to the root key. `cost` is what a passphrase's Argon2id takes: passes u32, KiB u32; all
+// zero for a key file.
 struct Slot {
-    enum class Kind : unsigned char { key_file = 1 };
+    enum class Kind : unsigned char { key_file = 1, passphrase = 2 };
     Kind kind = Kind::key_file;
     std::string salt = std::string(16, '\0'), cost = std::string(8, '\0'), nonce, sealed_root;
 

@@ -24,6 +24,18 @@ std::filesystem::path home_of(std::filesystem::path const& file) {
     return std::filesystem::absolute(file, ignored).parent_path().parent_path();
 }
 
+// A slot that this key opens, for a root key that is new or known.
+Result<Slot> slot_for(VaultKey const& key, Secret const& root, std::string const& vault_id,
+                      std::filesystem::path const& home) {
+    if (!key.ask) {
+        MUST(make_key_file_unless_there(key.file));
+        TRY(bytes, read_key_file(key.file, home));
+        return sealed_slot(Slot::Kind::key_file, root, bytes, vault_id);
+    }
+    TRY(passphrase, key.ask());
+    return sealed_slot(Slot::Kind::passphrase, root, passphrase, vault_id);
+}
+
 bool is_there(std::filesystem::path const& path) {
     std::error_code ignored;
     return std::filesystem::exists(path, ignored);
@@ -35,11 +47,9 @@ Vault::Vault(std::unique_ptr<Inside> inside) : inside_(std::move(inside)) {}
 Vault::~Vault() = default;
 
 Result<std::unique_ptr<Vault>> Vault::create(std::filesystem::path const& file,
-                                             std::filesystem::path const& key_file) {
+                                             VaultKey const& key) {
     if (sodium_init() < 0) return Error(Fault::unavailable, "libsodium could not start");
     if (is_there(file)) return Error(Fault::conflict, "there is a vault already: " + file.string());
-    MUST(make_key_file_unless_there(key_file));
-    TRY(key, read_key_file(key_file, home_of(file)));
     auto inside = std::make_unique<Inside>();
     inside->file = file;
     TRY(root, secret_of(random_bytes(32)));
@@ -47,22 +57,21 @@ Result<std::unique_ptr<Vault>> Vault::create(std::filesystem::path const& file,
     MUST(inside->derive_keys());
     SealedFile fresh;
     fresh.vault_id = random_bytes(16);
-    TRY(slot, sealed_slot(*inside->root, key, fresh.vault_id));
+    TRY(slot, slot_for(key, *inside->root, fresh.vault_id, home_of(file)));
     fresh.slots.push_back(std::move(slot));
     MUST(inside->write({}, std::move(fresh)));
     return std::unique_ptr<Vault>(new Vault(std::move(inside)));
 }
 
 Result<std::unique_ptr<Vault>> Vault::open(std::filesystem::path const& file,
-                                           std::filesystem::path const& key_file) {
+                                           VaultKey const& key) {
     if (sodium_init() < 0) return Error(Fault::unavailable, "libsodium could not start");
     if (!is_there(file))
         return Error(Fault::not_found,
                      "there is no vault " + file.string() + "; make one with: parley init");
-    TRY(key, read_key_file(key_file, home_of(file)));
     auto inside = std::make_unique<Inside>();
     inside->file = file;
-    MUST(inside->open(std::move(key)));
+    MUST(inside->open(key, home_of(file)));
     return std::unique_ptr<Vault>(new Vault(std::move(inside)));
 }
 
@@ -162,11 +171,9 @@ Result<> Vault::remove_from(std::string scope, std::string key, std::string cons
     return written;
 }
 
-Result<> Vault::rekey(std::filesystem::path const& new_key_file) {
-    MUST(make_key_file_unless_there(new_key_file));
-    TRY(key, read_key_file(new_key_file, home_of(inside_->file)));
+Result<> Vault::rekey(VaultKey const& key) {
     auto changed = inside_->sealed;
-    TRY(slot, sealed_slot(*inside_->root, key, changed.vault_id));
+    TRY(slot, slot_for(key, *inside_->root, changed.vault_id, home_of(inside_->file)));
     changed.slots.assign(1, std::move(slot));
     return inside_->write(inside_->entries, std::move(changed));
 }

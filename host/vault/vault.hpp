@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,16 +22,28 @@ struct SecretInfo {
     std::int64_t set_us = 0;
 };
 
+// What opens a vault: a key file, or a passphrase, asked for when it is a passphrase that is wanted.
+using AskPassphrase = std::function<Result<Secret>()>;
+struct VaultKey {
+    std::filesystem::path file;
+    AskPassphrase ask;
+
+    VaultKey(std::filesystem::path file, AskPassphrase ask = {})
+        : file(std::move(file)), ask(std::move(ask)) {}
+};
+
 class Vault {
 public:
-    // Makes a new vault; the key file is made (0600, outside the home) unless one exists, which is
-    // then used. Fault::conflict when the vault file exists.
+    // Makes a new vault, sealed with a passphrase when one can be asked for, else with the key file:
+    // it is made (0600, outside the home) unless one exists, which is then used. Fault::conflict
+    // when the vault file exists.
     static Result<std::unique_ptr<Vault>> create(std::filesystem::path const& file,
-                                                 std::filesystem::path const& key_file);
-    // Fault::denied for a wrong key, Fault::not_found for a missing file or key, Fault::bad_input
-    // for a damaged file. Each message says which file and what to do.
+                                                 VaultKey const& key);
+    // The vault knows whether a key file or a passphrase opens it. Fault::denied for a wrong one,
+    // Fault::not_found for a missing file or key, Fault::bad_input for a damaged file. Each message
+    // says which file and what to do.
     static Result<std::unique_ptr<Vault>> open(std::filesystem::path const& file,
-                                               std::filesystem::path const& key_file);
+                                               VaultKey const& key);
     ~Vault();
 
     std::string id() const;              // hex, names this vault in the ledger
@@ -42,7 +55,8 @@ public:
     // limits::secret_bytes_least. A failed write leaves the old file.
     Result<> set(std::string_view scope, std::string_view key, Secret value, std::int64_t now_us);
     Result<> remove(std::string_view scope, std::string_view key);
-    Result<> rekey(std::filesystem::path const& new_key_file);
+    // Seals the vault with this key alone: the passphrase when there is one to ask for.
+    Result<> rekey(VaultKey const& key);
 
     // A 32-byte subkey for one purpose, by libsodium's crypto_kdf: 8-byte context, number.
     Result<Secret> subkey(std::string_view context, std::uint64_t number) const;

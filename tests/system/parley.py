@@ -91,10 +91,12 @@ class Host:
         return (self.folder / "log").read_text(errors="replace")
 
     # --- the program ---
-    def start(self, ready=True):
+    def start(self, ready=True, stdin=""):
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([BIN, "run"], env=self.env, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([BIN, "run"], env=self.env, stdin=subprocess.PIPE,
                                             stdout=log, stderr=log)
+        with self.process.stdin as to_host:
+            to_host.write(stdin.encode())
         if ready:
             wait_for("the host to be ready", lambda: self.process.poll() is not None or self.is_up())
             assert self.process.poll() is None, self.log

@@ -75,6 +75,18 @@ class Secrets(unittest.TestCase):
         self.assertEqual(self.host.api("GET", "/api/v1/status").status, 200)
         self.assertNotEqual(pathlib.Path(old).read_bytes(), pathlib.Path(new).read_bytes())
 
+    def test_a_vault_with_a_passphrase_opens_for_who_gives_it(self):
+        phrase = "a phrase that is long enough\n"
+        self.done("secret", "set", "test/one", stdin=VALUE + "\n")
+        self.assertEqual(self.host.cli("secret", "rekey", "--passphrase", stdin="too short\n").returncode, 1)
+        self.done("secret", "rekey", "--passphrase", stdin=phrase)
+        self.assertIn("passphrase", self.host.cli("secret", "list", stdin="some other phrase\n").stderr)
+        self.assertIn("test/one", self.host.cli("secret", "list", stdin=phrase).stdout)
+        # Of what is not a terminal the first line is the passphrase, the rest is the value.
+        self.done("secret", "set", "test/two", stdin=phrase + VALUE + "\n")
+        self.host.start(stdin=phrase)
+        self.assertEqual(self.names(), ["test/one", "test/two"])
+
     def test_a_key_that_others_can_read_is_refused(self):
         os.chmod(self.host.env["PARLEY_VAULT_KEY_FILE"], 0o644)
         done = self.host.cli("run", timeout=20)

@@ -1,3 +1,4 @@
+#include "vault/sealed_file.hpp"
 #include "vault/vault.hpp"
 
 #include "base/text.hpp"
@@ -135,6 +136,45 @@ TEST_CASE("after a rekey only the new key opens the vault", "[vault]") {
     REQUIRE(vault->rekey(next));
     REQUIRE_FALSE(Vault::open(home.file, home.key));
     REQUIRE((*Vault::open(home.file, next))->get("a", "b")->equals(value));
+}
+
+TEST_CASE("a vault that opens with a passphrase asks for it, and takes no other", "[vault]") {
+    Home home;
+    auto passphrase = [](char const* text) {
+        return [text] { return Secret::from(text); };
+    };
+    {
+        auto vault = Vault::create(home.file, {home.key, passphrase("twelve bytes or more")});
+        REQUIRE(vault);
+        set(**vault, "a", "b", value);
+    }
+    CHECK_FALSE(std::filesystem::exists(home.key));
+    auto opened = Vault::open(home.file, {home.key, passphrase("twelve bytes or more")});
+    REQUIRE(opened);
+    CHECK((*opened)->get("a", "b")->equals(value));
+    auto wrong = Vault::open(home.file, {home.key, passphrase("twelve bytes or less")});
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().fault == Fault::denied);
+    auto nobody = Vault::open(home.file, home.key);
+    REQUIRE_FALSE(nobody);
+    CHECK(nobody.error().fault == Fault::unavailable);
+
+    SECTION("after a rekey to a key file nobody is asked") {
+        REQUIRE((*opened)->rekey(home.key));
+        REQUIRE(Vault::open(home.file, home.key));
+    }
+}
+
+TEST_CASE("a vault that names an unreasonable cost for its passphrase is refused unasked", "[vault]") {
+    Home home;
+    { REQUIRE(Vault::create(home.file, {home.key, [] { return Secret::from("twelve bytes or more"); }})); }
+    auto bytes = *read_file(home.file, 1u << 20);
+    // magic 4, format 1, id 16, generation 8, slots 1, kind 1, salt 16, then passes and KiB.
+    bytes[47 + 7] = '\x7f';
+    REQUIRE(replace_file(home.file, bytes));
+    auto opened = Vault::open(home.file, {home.key, [] { return Secret::from("twelve bytes or more"); }});
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().fault == Fault::bad_input);
 }
 
 TEST_CASE("a secret is found and masked raw and in its usual encodings, live or retired", "[vault]") {
