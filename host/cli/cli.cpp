@@ -62,7 +62,7 @@ private:
     CLI::App app_;
     Context context_;
     std::function<int()> chosen_;
-    std::string home_, listen_ = "127.0.0.1:7420", id_, call_, verdict_, reason_, digest_, note_, at_, file_, against_, from_, to_, agent_filter_, state_;
+    std::string home_, listen_ = "127.0.0.1:7420", id_, call_, verdict_, reason_, digest_, note_, at_, file_, against_, key_, from_, to_, agent_filter_, state_;
     ChatOptions chat_;
     CLI::Option* message_ = nullptr;
     bool yes_ = false, follow_ = false, passphrase_ = false;
@@ -171,9 +171,10 @@ void Verbs::build_home() {
     tail->add_flag("-f,--follow", follow_, "And those to come");
     tail->add_option("-n", count_, "How many")->check(CLI::Range(0L, 1'000'000L));
     with(verb(ledger, "show", "Show one record.", [this] { return verb_ledger_show(context_, id_); }), "seq", id_, "Its number");
-    auto* verify = verb(ledger, "verify", "Verify the chain: 0 sound, 1 tampered, 3 shorter than the checkpoint.", [this] { return verb_ledger_verify(context_, file_, against_); });
+    auto* verify = verb(ledger, "verify", "Verify the chain: 0 sound, 1 tampered, 3 shorter than the checkpoint.", [this] { return verb_ledger_verify(context_, file_, against_, key_); });
     verify->add_option("file", file_, "An export, instead of the home");
     verify->add_option("--against", against_, "A file with a checkpoint that the chain must reach");
+    verify->add_option("--key", key_, "A file with the public key (hex) that must have signed an export");
     auto* exported = verb(ledger, "export", "Print records as NDJSON.", [this] { return verb_ledger_export(context_, from_, to_); });
     exported->add_option("--from", from_, "First record");
     exported->add_option("--to", to_, "Last record");

@@ -68,7 +68,8 @@ int verb_secret_remove(Context const&, std::string const& name);
 int verb_secret_rekey(Context const&, std::string const& key_file, bool with_passphrase);
 int verb_token_list(Context const&);
 int verb_token_rotate(Context const&, std::string const& scope);
-int verb_ledger_verify(Context const&, std::string const& file, std::string const& against);
+int verb_ledger_verify(Context const&, std::string const& file, std::string const& against,
+                       std::string const& key_file);
 int verb_ledger_export(Context const&, std::string const& from, std::string const& to);
 int verb_ledger_show(Context const&, std::string const& seq);
 int verb_accept_loss(Context const&);

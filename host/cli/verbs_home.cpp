@@ -228,13 +228,8 @@ int verb_token_rotate(Context const& context, std::string const& scope) {
 namespace {
 
 int print_verdict(Context const& context, Verdict const& verdict) {
-    constexpr char const* words[] = {"sound", "tampered", "shorter", "unreadable"};
-    auto word = words[static_cast<int>(verdict.kind)];
-    JsonWriter out;
-    out.begin('{').pair("verdict", word).pair("checked", static_cast<std::int64_t>(verdict.checked));
-    if (verdict.first_bad) out.pair("first_bad", static_cast<std::int64_t>(verdict.first_bad));
-    out.pair("detail", verdict.detail).end('}');
-    if (!print_json(context, out.text())) {
+    auto const* word = name_of(verdict.kind);
+    if (!print_json(context, to_json(verdict))) {
         if (verdict.kind == Verdict::Kind::sound) std::printf("sound: %llu records\n", static_cast<unsigned long long>(verdict.checked));
         else if (verdict.first_bad) std::printf("%s at record %llu: %s\n", word, static_cast<unsigned long long>(verdict.first_bad), verdict.detail.c_str());
         else std::printf("%s: %s\n", word, verdict.detail.c_str());
@@ -243,28 +238,39 @@ int print_verdict(Context const& context, Verdict const& verdict) {
     return verdict.kind == Verdict::Kind::shorter ? 3 : 1;
 }
 
+// The last line counts: that is how the host appends checkpoints.
+std::string last_line(std::string const& file) {
+    std::ifstream in(file);
+    std::string line, last;
+    while (std::getline(in, line))
+        if (!line.empty()) last = line;
+    return last;
+}
+
 }  // namespace
 
-int verb_ledger_verify(Context const& context, std::string const& file, std::string const& against) {
+int verb_ledger_verify(Context const& context, std::string const& file, std::string const& against,
+                       std::string const& key_file) {
     std::optional<Checkpoint> checkpoint;
     if (!against.empty()) {
-        std::ifstream in(against);
-        // The last line counts: that is how the host appends them.
-        std::string line, last;
-        while (std::getline(in, line))
-            if (!line.empty()) last = line;
-        auto parsed = parse_checkpoint(last);
+        auto parsed = parse_checkpoint(last_line(against));
         if (!parsed) return fail(against + " holds no checkpoint");
         checkpoint = std::move(*parsed);
     }
-    if (!file.empty()) return print_verdict(context, verify_export(file, checkpoint));
-    if (!checkpoint && context.host_answers()) {
-        auto text = context.ask_text("GET", "/api/v1/ledger/verify");
+    auto key = key_file.empty() ? std::string() : last_line(key_file);
+    if (auto bytes = from_hex(key); !key_file.empty() && (!bytes || bytes->size() != 32))
+        return fail(key_file + " holds no public key of 64 hex digits");
+    if (!file.empty()) return print_verdict(context, verify_export(file, checkpoint, key));
+    if (!key.empty()) return fail("--key is for exports; the home has its own key");
+    if (context.host_answers()) {
+        auto query = checkpoint ? "?against=" + percent_encoded(to_json(*checkpoint)) : std::string();
+        auto text = context.ask_text("GET", "/api/v1/ledger/verify" + query);
         if (!text) return fail(text.error());
         auto value = parse_json(*text);
         if (!value) return fail(value.error());
         Verdict verdict;
-        verdict.kind = text_at(*value, "verdict") == "sound" ? Verdict::Kind::sound : Verdict::Kind::tampered;
+        for (auto kind : {Verdict::Kind::tampered, Verdict::Kind::shorter, Verdict::Kind::unreadable})
+            if (text_at(*value, "verdict") == name_of(kind)) verdict.kind = kind;
         verdict.checked = static_cast<Seq>(int_at(*value, "checked"));
         verdict.first_bad = static_cast<Seq>(int_at(*value, "first_bad"));
         verdict.detail = text_at(*value, "detail");

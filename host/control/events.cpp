@@ -177,25 +177,21 @@ void Control::ledger_export(Asked& asked) {
 
 namespace {
 
-void answer_verdict(Reply& reply, Verdict const& verdict) {
-    constexpr char const* words[] = {"sound", "tampered", "shorter", "unreadable"};
-    JsonWriter out;
-    out.begin('{').pair("verdict", words[static_cast<int>(verdict.kind)]);
-    out.pair("checked", static_cast<std::int64_t>(verdict.checked));
-    if (verdict.first_bad) out.pair("first_bad", static_cast<std::int64_t>(verdict.first_bad));
-    if (!verdict.detail.empty()) out.pair("detail", verdict.detail);
-    send_json(reply, out.end('}').take());
-}
-
 void walk_on(Loop* loop, std::shared_ptr<Verification> walk, std::shared_ptr<Reply> reply) {
-    if (!walk->go_on(piece_records)) return answer_verdict(*reply, walk->verdict());
+    if (!walk->go_on(piece_records)) return send_json(*reply, to_json(walk->verdict()));
     loop->post([loop, walk, reply] { walk_on(loop, walk, reply); });
 }
 
 }  // namespace
 
 void Control::ledger_verify(Asked& asked) {
-    walk_on(deps_.loop, std::make_shared<Verification>(*deps_.ledger, std::nullopt), asked.reply);
+    std::optional<Checkpoint> against;
+    if (auto text = query_text(asked, "against"); !text.empty()) {
+        auto parsed = parse_checkpoint(text);
+        if (!parsed) return send_problem(*asked.reply, 400, parsed.error().what);
+        against = std::move(*parsed);
+    }
+    walk_on(deps_.loop, std::make_shared<Verification>(*deps_.ledger, std::move(against)), asked.reply);
 }
 
 }  // namespace parley

@@ -168,6 +168,8 @@ struct Verdict {
     Seq first_bad = 0;    // when tampered
     std::string detail;
 };
+char const* name_of(Verdict::Kind kind);
+std::string to_json(Verdict const& verdict);
 // A walk along an opened ledger's chain, a piece at a time, so that it can share a thread.
 class Verification {
 public:

@@ -1,9 +1,24 @@
+#include "base/json.hpp"
 #include "ledger/inside.hpp"
 #include "ledger/walk.hpp"
 
 #include <algorithm>
 
 namespace parley {
+
+char const* name_of(Verdict::Kind kind) {
+    constexpr char const* names[] = {"sound", "tampered", "shorter", "unreadable"};
+    return names[static_cast<int>(kind)];
+}
+
+std::string to_json(Verdict const& verdict) {
+    JsonWriter out;
+    out.begin('{').pair("verdict", name_of(verdict.kind));
+    out.pair("checked", static_cast<std::int64_t>(verdict.checked));
+    if (verdict.first_bad) out.pair("first_bad", static_cast<std::int64_t>(verdict.first_bad));
+    if (!verdict.detail.empty()) out.pair("detail", verdict.detail);
+    return out.end('}').take();
+}
 
 struct Verification::Inside {
     Ledger const& ledger;

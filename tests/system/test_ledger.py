@@ -82,6 +82,29 @@ class Ledger(unittest.TestCase):
         done = self.host.cli("ledger", "verify", str(path), "--against", str(checkpoint))
         self.assertEqual(done.returncode, 3, done.stdout)
 
+    def test_a_running_host_is_held_against_a_checkpoint_too(self):
+        self.host.ask("/say one")
+        self.host.stop()
+        checkpoints = (self.host.home / "ledger" / "checkpoints.ndjson").read_text().splitlines()
+        kept = self.host.folder / "kept"
+        kept.write_text(checkpoints[-1])
+        self.host.start()
+        self.assertEqual(self.host.cli("ledger", "verify", "--against", str(kept)).returncode, 0)
+        forged = json.loads(checkpoints[-1])
+        forged["checkpoint"]["seq"] += 1
+        kept.write_text(json.dumps(forged))
+        self.assertEqual(self.host.cli("ledger", "verify", "--against", str(kept)).returncode, 1)
+
+    def test_an_export_is_held_against_the_key_that_must_have_signed_it(self):
+        self.host.ask("/say one")
+        self.host.stop()
+        path, key = self.host.folder / "export.ndjson", self.host.folder / "key.hex"
+        path.write_text(self.host.cli("ledger", "export").stdout)
+        own = json.loads(path.read_text().splitlines()[0])["checkpoint"]["public_key"]
+        for text, code in ((own, 0), ("00" * 32, 1), ("no key", 1)):
+            key.write_text(text + "\n")
+            self.assertEqual(self.host.cli("ledger", "verify", str(path), "--key", str(key)).returncode, code, text)
+
     def test_a_page_of_python_verifies_an_export(self):
         import subprocess
         import sys
