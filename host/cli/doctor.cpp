@@ -104,6 +104,9 @@ private:
         for (auto const& entry : catalogue.entries())
             if (entry.state == PluginState::refused) add(false, "plugin " + entry.id.text + ": " + entry.reason);
         for (auto const& [id, plugin] : config.plugins)
+            if (plugin.enabled && plugin.isolation == Isolation::reduced)
+                add(true, "plugin " + id.text + ": runs with reduced isolation, as parley.yaml says");
+        for (auto const& [id, plugin] : config.plugins)
             if (plugin.enabled && !catalogue.find(id))
                 add(false, "plugin " + id.text + " is enabled, but there is no such file in " + context_.programs->plugins.string() + " or " +
                                (config.home / "plugins").string());

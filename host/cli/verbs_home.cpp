@@ -329,19 +329,6 @@ int verb_accept_loss(Context const& context) {
 
 namespace {
 
-std::string plugin_json(PluginEntry const& entry) {
-    JsonWriter out;
-    out.begin('{').pair("id", entry.id.text).pair("state", name_of(entry.state)).pair("reason", entry.reason);
-    out.pair("path", entry.path.string());
-    if (entry.file) {
-        out.pair("version", entry.file->manifest().version).pair("hash", entry.file->hash());
-        out.key("rights").begin('[');
-        for (auto const& right : rights_of(entry.file->manifest())) out.string(right);
-        out.end(']');
-    }
-    return out.end('}').take();
-}
-
 Result<Catalogue> scanned(Context const& context) {
     TRY(config, load_config(context.home));
     Catalogue catalogue;
@@ -357,7 +344,7 @@ int verb_plugin_list(Context const& context) {
     if (!catalogue) return fail(catalogue.error());
     JsonWriter out;
     out.begin('{').key("items").begin('[');
-    for (auto const& entry : catalogue->entries()) out.raw(plugin_json(entry));
+    for (auto const& entry : catalogue->entries()) out.raw(to_json(entry));
     out.end(']').key("next").null().end('}');
     if (!print_json(context, out.text())) print_table(*parse_json(out.text()), {"id", "version", "state", "reason"});
     return 0;
@@ -369,7 +356,7 @@ int verb_plugin_show(Context const& context, std::string const& id) {
     if (!catalogue) return fail(catalogue.error());
     auto const* entry = catalogue->find(PluginId(id));
     if (!entry) return fail("there is no plugin " + id);
-    auto text = plugin_json(*entry);
+    auto text = to_json(*entry);
     if (!print_json(context, text)) print_members(*parse_json(text));
     return 0;
 }

@@ -23,7 +23,10 @@ struct SecretName {
 };
 Result<SecretName> parse_secret_name(std::string_view text);  // "scope/key"
 
+// How a plugin's workers are confined. `reduced` does without namespaces, where the kernel gives
+// none; it is the operator's explicit word, and never for a command.
 enum class Isolation { strict, reduced };
+char const* name_of(Isolation isolation);
 
 struct PluginConfig {
     bool enabled = false;
@@ -33,6 +36,7 @@ struct PluginConfig {
     std::map<std::string, std::filesystem::path> grants;
     std::vector<std::string> reveal;
     bool allow_private = false;                    // for a from_config host that is a name
+    Isolation isolation = Isolation::strict;
 };
 
 // USD per million tokens, in nano-USD per token × 1000 (so 3.0 USD/M = 3'000'000 here).

@@ -49,6 +49,14 @@ void entries(MapReader const& reader, char const* key, Each each) {
     }
 }
 
+}  // namespace
+
+char const* name_of(Isolation isolation) {
+    return isolation == Isolation::reduced ? "reduced" : "strict";
+}
+
+namespace {
+
 BudgetConfig budget_from(Yaml const& node, std::string const& file, Complaints& complaints) {
     MapReader in(node, file, complaints, {"limit_usd", "limit_tokens", "per", "on_limit", "warn_at", "timezone"});
     BudgetConfig budget;
@@ -82,9 +90,11 @@ void plugins_from(MapReader const& top, Config& config, bool is_override) {
             return;
         }
         MapReader in(node, top.file(), top.complaints(),
-                     {"enabled", "config", "secrets", "egress", "grants", "reveal", "allow_private"});
+                     {"enabled", "config", "secrets", "egress", "grants", "reveal", "allow_private", "isolation"});
         in.boolean("enabled", plugin.enabled);
         in.boolean("allow_private", plugin.allow_private);
+        in.word("isolation", plugin.isolation,
+                {{"strict", Isolation::strict}, {"reduced", Isolation::reduced}});
         in.json("config", plugin.config);
         in.secrets("secrets", plugin.secrets);
         in.texts("reveal", plugin.reveal);

@@ -135,7 +135,7 @@ void Control::toggle_plugin(Asked& asked, bool enabled) {
     body.begin('{').pair("plugin", id.text).end('}');
     auto const* entry = deps_.plugins->find(id);
     record_and_answer(asked, enabled ? "plugin.enabled" : "plugin.disabled", body.take(),
-                      entry ? plugin_json(*entry) : R"({"done":true})");
+                      entry ? to_json(*entry) : R"({"done":true})");
 }
 
 void Control::plugin_enable(Asked& asked) { toggle_plugin(asked, true); }

@@ -90,7 +90,6 @@ private:
     void secret_changed(Asked&, char const* kind, std::string const& name);
     void toggle_plugin(Asked&, bool enabled);
     void record_and_answer(Asked&, char const* kind, std::string body, std::string answer);
-    std::string plugin_json(PluginEntry const& entry) const;
     std::string channel_json(InstanceName const& name, bool whole) const;
     std::string agent_json(AgentConfig const& agent, bool whole) const;
 

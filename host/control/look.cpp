@@ -101,21 +101,6 @@ void Control::metrics(Asked& asked) {
     asked.reply->send(std::move(response));
 }
 
-std::string Control::plugin_json(PluginEntry const& entry) const {
-    JsonWriter out;
-    out.begin('{').pair("id", entry.id.text).pair("state", name_of(entry.state));
-    if (!entry.reason.empty()) out.pair("reason", entry.reason);
-    out.pair("path", entry.path.string()).key("first_party").boolean(entry.first_party);
-    if (entry.file) {
-        auto const& manifest = entry.file->manifest();
-        out.pair("version", manifest.version).pair("summary", manifest.summary).pair("hash", entry.file->hash());
-        out.key("roles").begin('[');
-        for (auto const& role : manifest.roles) out.string(role);
-        out.end(']').key("manifest").raw(manifest.text);
-    }
-    return out.end('}').take();
-}
-
 std::string Control::channel_json(InstanceName const& name, bool whole) const {
     auto const& config = *deps_.flow->config();
     auto found = config.channels.find(name);
@@ -282,14 +267,14 @@ void Control::approval(Asked& asked) {
 void Control::plugins(Asked& asked) {
     Page page(asked.query);
     for (auto const& entry : deps_.plugins->entries())
-        if (!page.add(plugin_json(entry), entry.id.text)) break;
+        if (!page.add(to_json(entry), entry.id.text)) break;
     send_json(*asked.reply, page.take());
 }
 
 void Control::plugin(Asked& asked) {
     auto const* entry = deps_.plugins->find(PluginId(asked.parts[0]));
     if (!entry) return send_problem(*asked.reply, 404, "no plugin " + asked.parts[0]);
-    send_json(*asked.reply, plugin_json(*entry));
+    send_json(*asked.reply, to_json(*entry));
 }
 
 void Control::secrets(Asked& asked) {

@@ -117,6 +117,8 @@ Result<Binding> Flow::binding_for(Session const& session, Turn const& turn, std:
     }
     binding.profile = runs ? "own mount and pid namespaces; home, key and control socket hidden"
                            : invocation.grants.empty() ? "no files" : "only the granted folders";
+    if (plugin != config_->plugins.end())
+        binding.profile += std::string("; ") + name_of(plugin->second.isolation) + " isolation";
     binding.profile += "; at most " + std::to_string(timeout_of(*skill.spec).count() / 1000) + " s";
     return binding;
 }

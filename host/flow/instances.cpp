@@ -41,6 +41,7 @@ Result<WorkerSpec> Flow::worker_spec(std::string name, PluginEntry const& plugin
     if (rules != config_->plugins.end()) {
         spec.secrets = merged(rules->second.secrets, secrets);
         spec.allow_private = rules->second.allow_private;
+        spec.isolation = rules->second.isolation;
         narrowed = rules->second.egress;
     } else {
         spec.secrets = secrets;

@@ -1,5 +1,6 @@
 #include "plugin/catalogue.hpp"
 
+#include "base/json.hpp"
 #include "base/limits.hpp"
 #include "plugin/lock.hpp"
 #include "plugin/worker.hpp"
@@ -110,6 +111,22 @@ char const* name_of(PluginState state) {
     return "refused";
 }
 
+std::string to_json(PluginEntry const& entry) {
+    JsonWriter out;
+    out.begin('{').pair("id", entry.id.text).pair("state", name_of(entry.state));
+    if (!entry.reason.empty()) out.pair("reason", entry.reason);
+    out.pair("path", entry.path.string()).key("first_party").boolean(entry.first_party);
+    out.pair("isolation", name_of(entry.isolation));
+    if (!entry.file) return out.end('}').take();
+    auto const& manifest = entry.file->manifest();
+    out.pair("version", manifest.version).pair("summary", manifest.summary);
+    out.pair("hash", entry.file->hash()).key("roles").begin('[');
+    for (auto const& role : manifest.roles) out.string(role);
+    out.end(']').key("rights").begin('[');
+    for (auto const& right : rights_of(manifest)) out.string(right);
+    return out.end(']').key("manifest").raw(manifest.text).end('}').take();
+}
+
 void Catalogue::scan(std::filesystem::path const& install_folder, Config const& config) {
     entries_.clear();
     auto lock = read_lock(config.home);
@@ -137,6 +154,7 @@ void Catalogue::scan(std::filesystem::path const& install_folder, Config const& 
             auto const& manifest = entry.file->manifest();
             entry.id = manifest.id;
             auto wanted = config.plugins.find(entry.id);
+            if (wanted != config.plugins.end()) entry.isolation = wanted->second.isolation;
             bool is_short = entry.id.text.find('.') == std::string::npos;
             if (is_short && !first_party) {
                 refuse(entry, "an id without a dot belongs to the plugins of this release");

@@ -37,10 +37,13 @@ struct PluginEntry {
     PluginId id;  // from the manifest; the file's name when that could not be read
     std::filesystem::path path;
     bool first_party = false;
+    Isolation isolation = Isolation::strict;  // as the operator's configuration has it
     PluginState state = PluginState::found;
     std::string reason;                      // for every state but healthy
     std::shared_ptr<PluginFile const> file;  // null when refused before reading
 };
+
+std::string to_json(PluginEntry const& entry);
 
 class Catalogue {
 public:

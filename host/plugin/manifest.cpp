@@ -389,7 +389,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
     TRY(top, Reader::open(
                  *value, "top",
                  {"manifest", "id", "version", "summary", "abi", "roles", "requires", "optional",
-                  "secrets", "egress", "grants", "config_schema", "skills", "limits"}));
+                  "secrets", "egress", "grants", "config_schema", "skills", "limits", "isolation"}));
     Manifest manifest;
     int format = 0;
     MUST(top.number("manifest", format, 0, INT32_MAX));
@@ -424,6 +424,11 @@ Result<Manifest> parse_manifest(std::string_view text) {
         skill.parameters = exact_text(text, {"skills", std::to_string(i), "parameters"},
                                       std::move(skill.parameters));
     }
+    std::string isolation;
+    MUST(top.text("isolation", isolation));
+    if (isolation == "strict") manifest.isolation = Isolation::strict;
+    else if (!isolation.empty() && isolation != "reduced")
+        return top.wrong("isolation", "is neither strict nor reduced");
     if (auto const* bounds = top.find("limits")) MUST(read_limits(*bounds, manifest));
     MUST(check_together(manifest));
     manifest.text = text;

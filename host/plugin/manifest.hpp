@@ -5,6 +5,7 @@
 #include "base/hash.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "config/config.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -65,6 +66,7 @@ struct Manifest {
     std::vector<SkillSpec> skills;
     int memory_mb = 0;       // 0: the host's default
     int pending_calls = 16;
+    Isolation isolation = Isolation::reduced;  // the least that it agrees to run under
     std::string text;        // exact bytes
     Digest digest{};         // of text
 

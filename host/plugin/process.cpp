@@ -1,6 +1,7 @@
 #include "plugin/process.hpp"
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -77,11 +78,15 @@ Result<pid_t> start(std::filesystem::path const& program, std::array<int, 5> con
     return pid;
 }
 
-std::string how_it_ended(siginfo_t const& facts) {
+// `last_words`: the last line that it wrote; the worker names the call that its filter forbade.
+std::string how_it_ended(siginfo_t const& facts, std::string const& last_words) {
     if (facts.si_code == CLD_EXITED)
         return "the worker ended with status " + std::to_string(facts.si_status);
     if (facts.si_status == SIGSYS)
-        return "the worker was ended by its system call filter (a forbidden system call)";
+        return "the worker was ended by its system call filter (" +
+               (last_words.starts_with("forbidden system call: ") ? visible(last_words)
+                                                                  : "a forbidden system call") +
+               ')';
     return "the worker died of signal " + std::to_string(facts.si_status) + " (" +
            strsignal(facts.si_status) + ")";
 }
@@ -101,7 +106,7 @@ struct Process::Inside : std::enable_shared_from_this<Process::Inside> {
     Told told;
     pid_t pid = 0;
     bool alive = true, silent = false;
-    std::string line;
+    std::string line, last_words;
     Loop::Handle pause;
 
     void wait_for_exit() {
@@ -123,7 +128,7 @@ struct Process::Inside : std::enable_shared_from_this<Process::Inside> {
         boost::system::error_code ignored;
         words.close(ignored);
         handle.close(ignored);
-        if (told.on_exit && !silent) told.on_exit(how_it_ended(facts));
+        if (told.on_exit && !silent) told.on_exit(how_it_ended(facts, last_words));
     }
 
     void wait_for_words() {
@@ -136,7 +141,9 @@ struct Process::Inside : std::enable_shared_from_this<Process::Inside> {
     }
 
     void say(std::string_view text) {
-        if (told.on_line && !text.empty() && !silent) told.on_line(text);
+        if (text.empty()) return;
+        last_words = text;
+        if (told.on_line && !silent) told.on_line(text);
     }
 
     // False at the end.

@@ -38,7 +38,14 @@ Result<std::string> setup_lines(WorkerSpec const& spec) {
     if (command) line("processes", std::to_string(limits::command_processes));
     line("open_files",
          std::to_string(command ? limits::command_open_files : limits::worker_open_files));
-    line("sandbox", spec.grants.empty() ? "plain" : command ? "command" : "folders");
+    bool reduced = spec.isolation == Isolation::reduced;
+    if (reduced && manifest.isolation == Isolation::strict)
+        return Error(Fault::denied, "its manifest asks for strict isolation, and the operator's "
+                                    "configuration says reduced");
+    if (reduced && command)
+        return Error(Fault::denied, "a command is never run without namespaces, whatever "
+                                    "`isolation` says");
+    line("sandbox", command ? "command" : reduced ? "reduced" : "strict");
     for (auto const& grant : spec.grants) {
         if (grant.access == GrantNeed::Access::run) continue;
         if (!grant.path.is_absolute())

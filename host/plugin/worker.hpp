@@ -67,6 +67,7 @@ struct WorkerSpec {
     std::vector<EgressRule> egress;       // manifest ∩ operator, from_config resolved to host and port
     bool allow_private = false;
     std::vector<Grant> grants;            // with any: the worker serves one call and dies with it
+    Isolation isolation = Isolation::strict;
     std::filesystem::path home, key_file; // hidden from a command runner
     std::uint16_t own_port = 0;           // the host's listener: never a destination
 };

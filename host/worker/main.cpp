@@ -55,8 +55,9 @@ int serve() {
     if (!setup) {
         profile.failure = "the worker does not understand the host: different releases?";
     } else {
-        if (setup->sandbox != Sandbox::plain) enter_namespaces(link_descriptor, profile);
-        if (setup->sandbox != Sandbox::plain && profile.failure.empty())
+        bool has_namespaces = setup->sandbox != Sandbox::reduced;
+        if (has_namespaces) enter_namespaces(*setup, link_descriptor, profile);
+        if (has_namespaces && profile.failure.empty())
             path = arrange(*setup, plugin_descriptor, profile);
         if (profile.failure.empty()) confine(*setup, profile);
         if (profile.failure.empty()) probe(*setup, profile);

@@ -1,5 +1,7 @@
 #include "places.hpp"
 
+#include "layers.hpp"
+
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <poll.h>
@@ -25,11 +27,6 @@ namespace parley::worker {
 namespace {
 
 constexpr int detach = 2;  // MNT_DETACH
-
-bool fail(Profile& profile, std::string const& what) {
-    if (profile.failure.empty()) profile.failure = what + ": " + std::strerror(errno);
-    return false;
-}
 
 // ---- Namespaces ---------------------------------------------------------------------------------
 
@@ -123,7 +120,7 @@ bool hold_folders(Setup const& setup, std::vector<Held>& held, Profile& profile)
         int tree = hold(folder.path);
         auto attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
                           (folder.writable ? 0 : MOUNT_ATTR_RDONLY) |
-                          (setup.sandbox == Sandbox::folders ? MOUNT_ATTR_NOEXEC : 0);
+                          (setup.sandbox == Sandbox::command ? 0 : MOUNT_ATTR_NOEXEC);
         if (tree < 0 || !restrict_mount(tree, static_cast<std::uint64_t>(attributes)))
             return fail(profile, "the granted folder " + folder.path + " cannot be bound");
         held.push_back({folder.path, tree});
@@ -193,7 +190,7 @@ bool place_libraries(std::string const& root, Profile& profile) {
 }
 
 // No /proc: the plugin is loaded from a file of the new root, which then cannot be written.
-std::string arrange_folders(Setup const& setup, int plugin, Profile& profile) {
+std::string arrange_root(Setup const& setup, int plugin, Profile& profile) {
     std::string const root = "/tmp", file = "/plugin.so";
     std::vector<Held> held;
     if (!hold_folders(setup, held, profile)) return {};
@@ -290,10 +287,14 @@ std::string arrange_command(Setup const& setup, Profile& profile) {
 
 }  // namespace
 
-void enter_namespaces(int link, Profile& profile) {
+void enter_namespaces(Setup const& setup, int link, Profile& profile) {
+    // A command keeps the network; a plugin's own worker has none.
+    bool has_network = setup.sandbox == Sandbox::command;
+    auto spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC;
+    if (!has_network) spaces |= CLONE_NEWNET | CLONE_NEWUTS;
     auto user = std::to_string(getuid()), group = std::to_string(getgid());
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC) != 0) {
-        fail(profile, "no namespaces for a call with grants (are user namespaces off?)");
+    if (unshare(spaces) != 0) {
+        fail(profile, "the kernel gives this user no namespaces");
         return;
     }
     if (!write_file("/proc/self/setgroups", "deny") ||
@@ -310,7 +311,8 @@ void enter_namespaces(int link, Profile& profile) {
     }
     if (inner > 0) stand_guard(inner, link);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    profile.layers.push_back("namespaces:user,mount,pid,ipc");
+    profile.layers.push_back(has_network ? "namespaces:user,mount,pid,ipc"
+                                         : "namespaces:user,mount,pid,ipc,network,uts");
 }
 
 std::string arrange(Setup const& setup, int plugin, Profile& profile) {
@@ -320,7 +322,7 @@ std::string arrange(Setup const& setup, int plugin, Profile& profile) {
     }
     // The mode of every folder made here is meant as written.
     auto before = umask(0);
-    auto path = setup.sandbox == Sandbox::folders ? arrange_folders(setup, plugin, profile)
+    auto path = setup.sandbox == Sandbox::strict ? arrange_root(setup, plugin, profile)
                                                   : arrange_command(setup, profile);
     umask(before);
     return path;

@@ -23,8 +23,8 @@ bool take(Setup& setup, std::string_view key, std::string_view value) {
     if (key == "processes") return number(value, setup.processes);
     if (key == "open_files") return number(value, setup.open_files);
     if (key != "sandbox") return false;
-    if (value == "plain") return setup.sandbox = Sandbox::plain, true;
-    if (value == "folders") return setup.sandbox = Sandbox::folders, true;
+    if (value == "strict") return setup.sandbox = Sandbox::strict, true;
+    if (value == "reduced") return setup.sandbox = Sandbox::reduced, true;
     if (value == "command") return setup.sandbox = Sandbox::command, true;
     return false;
 }

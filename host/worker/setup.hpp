@@ -11,8 +11,8 @@ namespace parley::worker {
 
 // How much of the system the plugin sees.
 enum class Sandbox {
-    plain,    // no grant: no process, no socket, no file of the host
-    folders,  // directory grants: a root of its own that holds little but those folders
+    strict,   // namespaces, and a root of its own that holds libraries and the granted folders
+    reduced,  // the operator's word where the kernel gives no namespaces: all the rest holds
     command,  // the command runner: the system as it is, without the home and the key
 };
 
@@ -22,7 +22,7 @@ struct Folder {
 };
 
 struct Setup {
-    Sandbox sandbox = Sandbox::plain;
+    Sandbox sandbox = Sandbox::strict;
     std::vector<std::string> roles, services;
     std::vector<Folder> folders;
     std::vector<std::string> hidden;  // what a command must not find, folders included

@@ -1,3 +1,4 @@
+#include "../temp_folder.hpp"
 #include "rig.hpp"
 
 #include <unistd.h>
@@ -365,26 +366,60 @@ TEST_CASE("log lines and printed lines reach the operator, and control bytes are
     for (auto const& line : rig.lines) CHECK(line.find('\x1b') == std::string::npos);
 }
 
-TEST_CASE("a plain worker has no sockets, processes, files or surroundings", "[worker]") {
+TEST_CASE("a worker has no sockets, processes, files or surroundings", "[worker]") {
     Rig rig("zoo");
+    auto isolation = GENERATE(Isolation::strict, Isolation::reduced);
+    bool is_strict = isolation == Isolation::strict;
+    rig.spec.isolation = isolation;
     CHECK(rig.call("socket").text() == "errno Operation not permitted");
     CHECK(rig.call("fork").text() == "errno Operation not permitted");
-    CHECK(rig.call("kill " + std::to_string(getpid())).text() == "errno Operation not permitted");
+    // In a process namespace of its own there is nobody else of that number, or it is itself.
+    auto host = std::to_string(getpid());
+    CHECK(rig.call("kill " + host).text() == "errno Operation not permitted");
     CHECK(rig.call("surroundings").text() == "no environment, descriptors 0 1 2 3 4 ");
     auto profile = rig.get().profile();
-    CHECK(profile.find("no-new-privs") != std::string::npos);
-    CHECK(profile.find("seccomp") != std::string::npos);
-    if (profile.find("landlock") != std::string::npos) {
-        auto secret =
-            std::filesystem::temp_directory_path() / ("parley-" + std::to_string(getpid()));
-        std::ofstream(secret) << "mine";
-        CHECK(rig.call("read " + secret.string()).text() == "errno Permission denied");
-        CHECK(rig.call("write " + secret.string()).text() == "errno Permission denied");
-        std::filesystem::remove(secret);
-    }
-    // Worse than refused: these end the worker.
+    for (auto const* layer : {"no-new-privs", "seccomp-allowlist", "landlock", "no-capabilities"})
+        CHECK(profile.find(layer) != std::string::npos);
+    CHECK((profile.find("namespaces") != std::string::npos) == is_strict);
+    auto secret = std::filesystem::temp_directory_path() / ("parley-" + host);
+    std::ofstream(secret) << "mine";
+    auto no = is_strict ? "errno No such file or directory" : "errno Permission denied";
+    CHECK(rig.call("read " + secret.string()).text() == no);
+    CHECK(rig.call("write " + secret.string()).text() == no);
+    std::filesystem::remove(secret);
+}
+
+TEST_CASE("a forbidden system call ends the worker, and the error names it", "[worker]") {
+    Rig rig("zoo");
     auto answer = rig.call("unmount /tmp");
-    CHECK(answer.result->error().what.find("system call filter") != std::string::npos);
+    REQUIRE(answer.result);
+    CHECK(answer.result->error().what.find("forbidden system call: umount2") != std::string::npos);
+}
+
+TEST_CASE("isolation is never less than manifest and grants ask for", "[worker]") {
+    Rig rig("command");
+    TempFolder folder;
+    rig.spec.isolation = Isolation::reduced;
+    rig.spec.home = folder.path;
+    rig.spec.grants = {{"command", {}, GrantNeed::Access::run}};
+    auto answer = rig.call("run true");
+    REQUIRE(answer.result);
+    REQUIRE_FALSE(*answer.result);
+    CHECK(answer.result->error().what.find("never run without namespaces") != std::string::npos);
+}
+
+TEST_CASE("with reduced isolation the granted folders are still all there is", "[worker]") {
+    Rig rig("files");
+    TempFolder folder;
+    std::filesystem::create_directory(folder.path / "mine");
+    std::ofstream(folder.path / "mine/note") << "mine";
+    std::ofstream(folder.path / "other") << "other";
+    rig.spec.isolation = Isolation::reduced;
+    rig.spec.grants = {{"workspace", folder.path / "mine", GrantNeed::Access::read}};
+    CHECK(rig.call("read " + (folder.path / "mine/note").string()).text() == "read mine");
+    CHECK(rig.call("write " + (folder.path / "mine/new").string()).text() ==
+          "errno Permission denied");
+    CHECK(rig.call("read " + (folder.path / "other").string()).text() == "errno Permission denied");
 }
 
 TEST_CASE("a service that the manifest does not name is not there", "[worker]") {
