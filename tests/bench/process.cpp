@@ -66,9 +66,13 @@ Usage Program::usage_of(int pid) {
 }
 
 std::vector<int> Program::children() const {
-    std::vector<int> pids;
-    std::ifstream list("/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) + "/children");
-    for (int pid; list >> pid;) pids.push_back(pid);
+    std::vector<int> pids{pid_};
+    for (std::size_t i = 0; i < pids.size(); ++i) {
+        auto pid = std::to_string(pids[i]);
+        std::ifstream list("/proc/" + pid + "/task/" + pid + "/children");
+        for (int child; list >> child;) pids.push_back(child);
+    }
+    pids.erase(pids.begin());
     return pids;
 }
 
