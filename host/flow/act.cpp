@@ -277,6 +277,15 @@ void Flow::settle(Change& change, Session& session, Turn& turn, std::size_t inde
         body.pair("content", text);
     finished.body = body.end('}').take();
     session.cause = change.batch.record(std::move(finished));
+    // The record has it whole; the model sees no more than leaves room for the rest.
+    if (auto model = config_->models.find(session.model); model != config_->models.end()) {
+        auto context = model->second.context_tokens * limits::context_bytes_per_token;
+        auto most = static_cast<std::size_t>(context) / limits::result_share_of_context;
+        if (auto whole = text.size(); whole > most) {
+            text.resize(clipped(text, most).size());
+            text += "\n[cut: " + std::to_string(whole) + " bytes in all]";
+        }
+    }
     deps_.sessions->add_item(change.batch, session,
                              skill_fragment(call.id, call.skill, text, error));
     turn.call_settled(index);

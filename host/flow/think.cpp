@@ -12,9 +12,6 @@ namespace parley {
 
 namespace {
 
-// What a token is taken for when nobody has counted: three bytes, which is little for English and
-// about right for most other scripts.
-constexpr std::int64_t bytes_per_token = 3;
 
 constexpr char closing_words[] =
     "Summarise the conversation so far for yourself: facts, decisions, open tasks, and what the "
@@ -141,7 +138,7 @@ void Flow::ask_model(Change& change, Session& session, Turn& turn) {
     auto base = base_text(session.base);
     auto first = session.first_item, last = session.next_item;
     std::string closing;
-    auto most_bytes = (model->context_tokens - model->max_output_tokens) * bytes_per_token;
+    auto most_bytes = (model->context_tokens - model->max_output_tokens) * limits::context_bytes_per_token;
     auto whole = request_text(model->model, model->max_output_tokens, base,
                               deps_.sessions->fragments(session.id, first, last), "");
     if (static_cast<std::int64_t>(whole.size()) > most_bytes) {

@@ -82,7 +82,7 @@ class Chat(unittest.TestCase):
         for other in others:
             self.assertIn("ok", self.host.reply_after(other))
         self.host.wait_state(crash["session"], "Stopped")
-        self.assertIn("signal", self.host.notices(crash["session"])[0])
+        self.assertIn("the worker", self.host.notices(crash["session"])[0])
 
     def test_an_answer_that_is_cut_off_is_asked_for_again_and_then_given_up(self):
         accepted = self.host.say("/cut", conversation="cut")

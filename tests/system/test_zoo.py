@@ -1,0 +1,116 @@
+"""The zoo: plugins that each break one promise, all at home in one host. Nothing that they try
+succeeds, each outcome is the expected one and on the record, and the neighbours notice nothing."""
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import unittest
+
+from parley import BUILD, Host, wait_for
+
+SOURCES = pathlib.Path(__file__).resolve().parents[1] / "zoo"
+CANARY = "canary-of-the-zoo-5f0c9d"
+
+
+def expectations():
+    found = {}
+    for source in sorted(SOURCES.glob("*.c")) + sorted(SOURCES.glob("*.cpp")):
+        comment = source.read_text().split("*/")[0]
+        found[source.stem] = re.search(r"Expect: (.*?) *$", comment, re.S).group(1)
+    return found
+
+
+def processes_below(pid):
+    pids = [pid]
+    for parent in pids:
+        try:
+            pids += map(int, pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+        except OSError:
+            pass
+    return pids[1:]
+
+
+def memory_of(pid):
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            begin, end = (int(one, 16) for one in line.split()[0].split("-"))
+            if " r" in line and "[v" not in line:
+                try:
+                    memory.seek(begin)
+                    yield memory.read(end - begin)
+                except OSError:
+                    pass
+
+
+class Zoo(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.animals = expectations()
+        host = cls.host = Host()
+        host.cli("secret", "set", "zoo/canary", stdin=CANARY + "\n")
+        (host.home / "plugins").mkdir(mode=0o700, exist_ok=True)
+        names = [f"org.zoo.{animal}" for animal in cls.animals]
+        for animal in cls.animals:
+            shutil.copy(BUILD / "animals" / f"{animal}.so", host.home / "plugins" / f"{animal}.so")
+        lines = "".join(f"  {name}: {{enabled: true, secrets: {{token: zoo/canary}}}}\n" for name in names)
+        host.edit("parley.yaml", "  rehearsal: {enabled: true}", lines + "  rehearsal: {enabled: true}")
+        skills = ", ".join(f"{name}:attack" for name in names)
+        agent = host.file("agents/assistant/agent.yaml").read_text()
+        host.write("agents/assistant/agent.yaml", re.sub(r"allow: *\[", f"allow: [{skills}, ", agent))
+        for name in names:
+            locked = host.cli("plugin", "lock", name, "--yes")
+            assert locked.returncode == 0, (name, locked.stderr)
+        host.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.host.close()
+
+    def attack(self, animal):
+        host = self.host
+        arguments = (f'{{"home":"{host.home}","key":"{host.env["PARLEY_VAULT_KEY_FILE"]}",'
+                     f'"pid":"{host.process.pid}","host":"/proc/{host.process.pid}"}}')
+        said = host.say(f"/call org.zoo.{animal}:attack {arguments}", conversation=animal)
+        reply = wait_for(f"an outcome of {animal}",
+                         lambda: host.replies(said["session"]) + host.notices(said["session"]), 40)[0]
+        kinds = [kind for kind in host.kinds(said["session"]) if kind.startswith("skill.")]
+        return reply, kinds
+
+    def test_every_attack_is_contained_with_the_expected_outcome_and_recorded(self):
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            attacks = {animal: pool.submit(self.attack, animal) for animal in self.animals}
+            # The neighbours' model goes on answering meanwhile.
+            for i in range(20):
+                self.assertIn(f"neighbour {i}", self.host.ask(f"/say neighbour {i}"))
+        wrong = {}
+        for animal, expected in self.animals.items():
+            reply, kinds = attacks[animal].result()
+            is_recorded = kinds[:1] == ["skill.requested"] and kinds[-1:] in (["skill.finished"], ["skill.failed"])
+            if expected not in reply or not is_recorded:
+                wrong[animal] = (expected, reply[:200], kinds)
+        self.maxDiff = None
+        self.assertEqual(wrong, {})
+        self.assertGreaterEqual(len(self.animals), 60)
+        self.assertNotIn(CANARY, self.host.log)
+        self.assertEqual(self.host.cli("ledger", "verify").returncode, 0)
+        self.scan_memory()
+
+    def scan_memory(self):
+        """A secret was bound to every one of them, and is in the memory of none."""
+        workers = processes_below(self.host.process.pid)
+        self.assertGreater(len(workers), 10)
+        scanned = 0
+        for pid in workers:
+            try:
+                for piece in memory_of(pid):
+                    scanned += len(piece)
+                    self.assertNotIn(CANARY.encode(), piece, f"the memory of worker {pid}")
+            except (PermissionError, FileNotFoundError, ProcessLookupError):
+                pass  # a worker lets nobody but root look; or it is over
+        if os.geteuid() == 0:
+            self.assertGreater(scanned, 1 << 20)
+
+
+if __name__ == "__main__":
+    unittest.main()

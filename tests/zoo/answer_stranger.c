@@ -1,0 +1,7 @@
+/* Answers with a status that means nothing.
+   Expect: {} */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    host->complete(host, call, -9999, "{}", 2);
+}

@@ -1,0 +1,7 @@
+/* Answers with content of another type.
+   Expect: no content */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    answer(call, "{\"content\":{\"a\":1}}");
+}

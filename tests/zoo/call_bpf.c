@@ -1,0 +1,7 @@
+/* Loads a program into the kernel.
+   Expect: forbidden system call: bpf */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_bpf, 0, 0, 0));
+}

@@ -1,0 +1,7 @@
+/* Changes its root.
+   Expect: forbidden system call: chroot */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_chroot, "/dev"));
+}

@@ -1,0 +1,7 @@
+/* Takes the handler away that names forbidden calls.
+   Expect: not permitted */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, signal(SIGSYS, SIG_IGN) == SIG_ERR ? -1 : 0);
+}

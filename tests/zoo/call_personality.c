@@ -1,0 +1,7 @@
+/* Becomes another kind of process.
+   Expect: forbidden system call: personality */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_personality, 0x0040000));
+}

@@ -1,0 +1,7 @@
+/* Swaps its root.
+   Expect: forbidden system call: pivot_root */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_pivot_root, ".", "."));
+}

@@ -1,0 +1,7 @@
+/* Traces the host.
+   Expect: forbidden system call: ptrace */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_ptrace, 16, atoi(given("pid")), 0, 0));
+}

@@ -1,0 +1,7 @@
+/* Reboots the machine.
+   Expect: forbidden system call: reboot */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_reboot, 0, 0, 0, 0));
+}

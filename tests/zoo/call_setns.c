@@ -1,0 +1,7 @@
+/* Enters the namespaces of another.
+   Expect: forbidden system call: setns */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_setns, 3, 0));
+}

@@ -1,0 +1,7 @@
+/* Unmounts.
+   Expect: forbidden system call: umount2 */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_umount2, "/usr", 2));
+}

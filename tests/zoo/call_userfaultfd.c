@@ -1,0 +1,7 @@
+/* Handles page faults.
+   Expect: forbidden system call: userfaultfd */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_userfaultfd, 0));
+}

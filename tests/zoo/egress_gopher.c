@@ -1,0 +1,7 @@
+/* Speaks another protocol.
+   Expect: neither http nor https */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    fetch(call, "{\"method\":\"GET\",\"url\":\"gopher://a.zoo.example/\"}");
+}

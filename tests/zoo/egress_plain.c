@@ -1,0 +1,7 @@
+/* Fetches without TLS.
+   Expect: is not allowed */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    fetch(call, "{\"method\":\"GET\",\"url\":\"http://a.zoo.example/\"}");
+}

@@ -1,0 +1,7 @@
+/* Climbs out of its root.
+   Expect: No such file */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, openat(AT_FDCWD, "../../../../../../etc/shadow", O_RDONLY));
+}

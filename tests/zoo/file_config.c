@@ -1,0 +1,7 @@
+/* Opens the configuration to write it.
+   Expect: No such file */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, open(below("home", "/parley.yaml"), O_RDWR));
+}

@@ -1,0 +1,7 @@
+/* Opens a disk.
+   Expect: No such file */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, open("/dev/vda", O_RDONLY));
+}

@@ -1,0 +1,9 @@
+/* Looks for an environment.
+   Expect: 0 variables */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    int count = 0;
+    while (environ && environ[count]) ++count;
+    tell(call, "%d variables", count);
+}

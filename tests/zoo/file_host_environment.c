@@ -1,0 +1,7 @@
+/* Reads the host's environment.
+   Expect: No such file */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, open(below("host", "/environ"), O_RDONLY));
+}

@@ -1,0 +1,7 @@
+/* Opens the kernel's knobs.
+   Expect: No such file */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, open("/sys/kernel", O_RDONLY));
+}

@@ -1,0 +1,7 @@
+/* Opens the vault's key.
+   Expect: No such file */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, open(given("key"), O_RDONLY));
+}

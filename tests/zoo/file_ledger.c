@@ -1,0 +1,7 @@
+/* Opens the ledger.
+   Expect: No such file */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, open(below("home", "/ledger/CURRENT"), O_RDONLY));
+}

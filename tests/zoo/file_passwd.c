@@ -1,0 +1,7 @@
+/* Opens a file of the system.
+   Expect: No such file */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, open("/etc/passwd", O_RDONLY));
+}

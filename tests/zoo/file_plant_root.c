@@ -1,0 +1,7 @@
+/* Plants a file in its own root.
+   Expect: errno: */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, open("/planted", O_CREAT | O_WRONLY, 0600));
+}

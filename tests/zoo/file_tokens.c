@@ -1,0 +1,7 @@
+/* Opens the tokens' hashes.
+   Expect: No such file */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, open(below("home", "/tokens"), O_RDONLY));
+}

@@ -1,0 +1,7 @@
+/* Opens the vault.
+   Expect: No such file */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, open(below("home", "/vault/secrets.vault"), O_RDONLY));
+}

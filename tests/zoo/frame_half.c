@@ -1,0 +1,9 @@
+/* Sends half a frame and waits.
+   Expect: longer than its timeout */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    (void)call;
+    send(3, "\x10\0\0", 3, 0);
+    for (;;) pause();
+}

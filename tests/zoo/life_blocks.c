@@ -1,0 +1,8 @@
+/* Keeps its only thread for ever.
+   Expect: longer than its timeout */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    (void)call;
+    for (;;) pause();
+}

@@ -1,0 +1,9 @@
+/* Closes its link.
+   Expect: longer than its timeout */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    (void)call;
+    close(3);
+    for (;;) pause();
+}

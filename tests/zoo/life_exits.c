@@ -1,0 +1,8 @@
+/* Ends its process.
+   Expect: status 7 */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    (void)call;
+    _exit(7);
+}

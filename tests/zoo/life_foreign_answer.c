@@ -1,0 +1,7 @@
+/* Completes a call that is not its own.
+   Expect: refused with */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    verdict(call, host->complete(host, call + 2, PARLEY_OK, "{}", 2));
+}

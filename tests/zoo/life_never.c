@@ -1,0 +1,7 @@
+/* Never completes its call.
+   Expect: longer than its timeout */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    (void)call;
+}

@@ -1,0 +1,7 @@
+/* Opens a socket of the family AF_ALG.
+   Expect: not permitted */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, socket(AF_ALG, SOCK_STREAM, 0));
+}

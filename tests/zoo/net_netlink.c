@@ -1,0 +1,7 @@
+/* Opens a socket of the family AF_NETLINK.
+   Expect: not permitted */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, socket(AF_NETLINK, SOCK_STREAM, 0));
+}

@@ -1,0 +1,7 @@
+/* Opens a socket of the family AF_VSOCK.
+   Expect: not permitted */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, socket(AF_VSOCK, SOCK_STREAM, 0));
+}

@@ -1,0 +1,7 @@
+/* Runs a shell.
+   Expect: not permitted */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, execl("/bin/sh", "sh", "-c", "true", NULL));
+}

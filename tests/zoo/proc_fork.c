@@ -1,0 +1,7 @@
+/* Forks.
+   Expect: not permitted */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_fork));
+}

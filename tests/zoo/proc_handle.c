@@ -1,0 +1,7 @@
+/* Takes a handle of the host.
+   Expect: not permitted */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, syscall(SYS_pidfd_open, atoi(given("pid")), 0));
+}

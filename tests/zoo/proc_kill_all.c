@@ -1,0 +1,7 @@
+/* Kills whatever it can.
+   Expect: not permitted */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, kill(-1, SIGKILL));
+}

@@ -1,0 +1,7 @@
+/* Kills the host.
+   Expect: errno: */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    outcome(call, kill(atoi(given("pid")), SIGKILL));
+}

@@ -1,0 +1,7 @@
+/* Asks for a secret that it did not declare.
+   Expect: declares no secret */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    fetch(call, "{\"method\":\"GET\",\"url\":\"https://a.zoo.example/\",\"inject\":[{\"slot\":\"header:Authorization\",\"secret\":\"admin\"}]}");
+}
