@@ -303,6 +303,8 @@ void Life::on_ready(std::string_view body) {
     profile_ = body;
     if (auto failure = text_at(*report, "failure"); !failure.empty())
         return end("the sandbox is not complete: " + std::string(failure));
+    if (auto missing = missing_layer(spec_, *report); !missing.empty())
+        return end("the sandbox is not complete: the worker does not report " + missing);
     stage_ = Stage::creating;
     link_->send(PARLEY_F_CREATE, 0, {spec_.config});
 }

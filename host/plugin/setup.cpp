@@ -2,6 +2,8 @@
 
 #include "base/limits.hpp"
 
+#include <boost/json/value.hpp>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -75,6 +77,27 @@ Result<std::string> setup_lines(WorkerSpec const& spec) {
     }
     if (!good) return Error(Fault::bad_input, "a path of a grant holds a line break");
     return out;
+}
+
+std::string missing_layer(WorkerSpec const& spec, json::value const& report) {
+    bool command = std::any_of(spec.grants.begin(), spec.grants.end(), [](auto const& grant) {
+        return grant.access == GrantNeed::Access::run;
+    });
+    std::vector<char const*> layers{"no-new-privs", "limits", "no-capabilities", "seccomp"};
+    if (!command) layers.push_back("landlock");
+    if (command) layers.push_back("hidden-home");
+    else if (spec.isolation == Isolation::strict) layers.push_back("own-root");
+    if (command || spec.isolation == Isolation::strict) layers.push_back("namespaces");
+    auto const* named = member(report, "profile");
+    for (auto const* layer : layers) {
+        auto is_it = [&](json::value const& one) {
+            return one.is_string() && std::string_view(one.get_string()).starts_with(layer);
+        };
+        if (!named || !named->is_array() ||
+            std::none_of(named->get_array().begin(), named->get_array().end(), is_it))
+            return layer;
+    }
+    return {};
 }
 
 }  // namespace parley

@@ -1,5 +1,6 @@
 #include "places.hpp"
 
+#include "guards.hpp"
 #include "layers.hpp"
 
 #include <fcntl.h>
@@ -288,6 +289,7 @@ std::string arrange_command(Setup const& setup, Profile& profile) {
 }  // namespace
 
 void enter_namespaces(Setup const& setup, int link, Profile& profile) {
+    if (!holds("namespaces")) return profile.layers.push_back("namespaces");
     // A command keeps the network; a plugin's own worker has none.
     bool has_network = setup.sandbox == Sandbox::command;
     auto spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC;
@@ -316,6 +318,8 @@ void enter_namespaces(Setup const& setup, int link, Profile& profile) {
 }
 
 std::string arrange(Setup const& setup, int plugin, Profile& profile) {
+    if (!holds("own-root") || !holds("namespaces"))
+        return profile.layers.push_back("own-root"), "/proc/self/fd/" + std::to_string(plugin);
     if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
         fail(profile, "mounts cannot be made private");
         return {};

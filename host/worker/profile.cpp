@@ -1,5 +1,6 @@
 #include "profile.hpp"
 
+#include "guards.hpp"
 #include "layers.hpp"
 
 #include <fcntl.h>
@@ -38,14 +39,14 @@ bool limit(int resource, rlim_t most) {
 }
 
 bool set_limits(Setup const& setup, Profile& profile) {
-    bool set = limit(RLIMIT_CORE, 0) && limit(RLIMIT_NOFILE, setup.open_files);
+    bool set = holds("limits") && limit(RLIMIT_CORE, 0) && limit(RLIMIT_NOFILE, setup.open_files);
 #if !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)  // their shadow is address space
     set = set && limit(RLIMIT_AS, static_cast<rlim_t>(setup.memory_mb) << 20);
 #endif
     // Counted within the user namespace of the call, so other work of this user does not matter.
     if (setup.processes > 0) set = set && limit(RLIMIT_NPROC, setup.processes);
-    if (!set) return fail(profile, "limits could not be set");
+    if (!set && holds("limits")) return fail(profile, "limits could not be set");
     profile.layers.push_back("limits");
     return true;
 }
@@ -68,6 +69,7 @@ bool drop_capabilities(Setup const& setup, Profile& profile) {
     // An ordinary user outside a namespace may not do the above and has nothing to drop.
     if (!bounded && setup.sandbox != Sandbox::reduced)
         return fail(profile, "capabilities could not be dropped");
+    if (!holds("capabilities")) return profile.layers.push_back("no-capabilities"), true;
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct none[2]{};
     if (syscall(SYS_capset, &header, none) != 0)
@@ -108,7 +110,7 @@ void confine(Setup const& setup, Profile& profile) {
     }
     profile.layers.push_back("no-new-privs");
     if (!set_limits(setup, profile) || !drop_capabilities(setup, profile)) return;
-    if (prctl(PR_SET_DUMPABLE, 0) != 0) {
+    if (holds("not-dumpable") && prctl(PR_SET_DUMPABLE, 0) != 0) {
         fail(profile, "not dumpable");
         return;
     }

@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -125,6 +129,22 @@ std::string descriptors() {
     for (int i = 0; i < 4096; ++i)
         if (fcntl(i, F_GETFD) >= 0) open += std::to_string(i) + " ";
     return open;
+}
+
+// What it may have at most, and what it could still do.
+std::string bounds() {
+    std::string text;
+    for (auto resource : {RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_CORE}) {
+        rlimit most{};
+        getrlimit(resource, &most);
+        text += std::to_string(most.rlim_max) + ' ';
+    }
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct capabilities[2]{};
+    syscall(SYS_capget, &header, capabilities);
+    return text + std::to_string(capabilities[0].effective) + ' ' +
+           std::to_string(capabilities[0].permitted) + ' ' +
+           std::to_string(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
 }
 
 parley_status start_http(parley_id call, std::string text) {
@@ -271,6 +291,7 @@ parley_status invoke(void*, parley_id call, std::uint32_t, char const* request, 
                 ->start(host, call, static_cast<uint32_t>(atoi(rest.c_str())), &operation);
         return status < 0 ? status : PARLEY_PENDING;
     }
+    if (word == "bounds") return finish(call, bounds()), PARLEY_PENDING;
     if (word == "service")
         return finish(call, host->get_interface(host, rest.c_str()) ? "there" : "not there"),
                PARLEY_PENDING;
