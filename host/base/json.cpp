@@ -86,9 +86,8 @@ Result<json::value> parse_json(std::string_view text) {
         auto used = parser.write_some(text.data(), text.size(), error);
         if (!error && used == text.size()) parser.finish(error);
         if (error || used < text.size())
-            return Error(Fault::bad_input,
-                         "not JSON at byte " + std::to_string(used) + ": " +
-                             (error ? error.message() : "text after the value"));
+            return Error(Fault::bad_input, "not JSON at byte " + std::to_string(used) + ": " +
+                                               (error ? error.message() : "text after the value"));
         if (has_duplicate_keys(text))
             return Error(Fault::bad_input, "a key stands twice in one JSON object");
         return parser.release();
@@ -120,7 +119,9 @@ bool bool_at(json::value const& object, std::string_view key, bool fallback) {
     return value && value->is_bool() ? value->get_bool() : fallback;
 }
 
-std::string to_text(json::value const& value) { return json::serialize(value); }
+std::string to_text(json::value const& value) {
+    return json::serialize(value);
+}
 
 void append_quoted(std::string& out, std::string_view text) {
     constexpr char digits[] = "0123456789abcdef";
@@ -132,11 +133,21 @@ void append_quoted(std::string& out, std::string_view text) {
         out.append(text, plain, i - plain);
         plain = i + 1;
         switch (c) {
-            case '"': out += "\\\""; break;
-            case '\\': out += "\\\\"; break;
-            case '\n': out += "\\n"; break;
-            case '\r': out += "\\r"; break;
-            case '\t': out += "\\t"; break;
+            case '"':
+                out += "\\\"";
+                break;
+            case '\\':
+                out += "\\\\";
+                break;
+            case '\n':
+                out += "\\n";
+                break;
+            case '\r':
+                out += "\\r";
+                break;
+            case '\t':
+                out += "\\t";
+                break;
             default:
                 out += "\\u00";
                 out += digits[c >> 4];

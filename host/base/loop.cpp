@@ -21,9 +21,13 @@ public:
 Loop::Loop() : inside_(std::make_unique<Inside>()) {}
 Loop::~Loop() = default;
 
-asio::io_context& Loop::context() { return inside_->context; }
+asio::io_context& Loop::context() {
+    return inside_->context;
+}
 
-void Loop::post(std::function<void()> work) { asio::post(inside_->context, std::move(work)); }
+void Loop::post(std::function<void()> work) {
+    asio::post(inside_->context, std::move(work));
+}
 
 Loop::Handle Loop::after(std::chrono::microseconds delay, std::function<void()> work) {
     auto timer = std::make_shared<Timer>(inside_->context);
@@ -50,6 +54,8 @@ bool Loop::run_for(std::chrono::milliseconds limit) {
     return ran + inside_->context.poll() > 0;
 }
 
-void Loop::stop() { inside_->context.stop(); }
+void Loop::stop() {
+    inside_->context.stop();
+}
 
 }  // namespace parley

@@ -18,7 +18,9 @@ namespace {
 constexpr std::size_t steps_most = 200'000;
 constexpr std::size_t pattern_bytes_most = 256;
 
-std::string_view view(json::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(json::string_view text) {
+    return {text.data(), text.size()};
+}
 
 std::size_t characters(std::string_view text) {
     std::size_t count = 0;
@@ -37,7 +39,9 @@ double number_of(json::value const& value) {
     return value.get_double();
 }
 
-bool is_number(json::value const& value) { return value.is_number(); }
+bool is_number(json::value const& value) {
+    return value.is_number();
+}
 
 bool has_type(json::value const& value, std::string_view type) {
     if (type == "object") return value.is_object();
@@ -84,7 +88,9 @@ struct Pattern {
         if (sound) regfree(&compiled);
     }
     Pattern(Pattern const&) = delete;
-    bool found_in(std::string const& text) const { return regexec(&compiled, text.c_str(), 0, nullptr, 0) == 0; }
+    bool found_in(std::string const& text) const {
+        return regexec(&compiled, text.c_str(), 0, nullptr, 0) == 0;
+    }
 };
 
 class Checker {
@@ -104,8 +110,10 @@ private:
                           std::string const& at, std::size_t depth);
     Result<> check_array(json::object const& schema, json::array const& value,
                          std::string const& at, std::size_t depth);
-    Result<> check_text(json::object const& schema, json::string const& value, std::string const& at);
-    Result<> check_number(json::object const& schema, json::value const& value, std::string const& at);
+    Result<> check_text(json::object const& schema, json::string const& value,
+                        std::string const& at);
+    Result<> check_number(json::object const& schema, json::value const& value,
+                          std::string const& at);
     Result<> check_choices(json::object const& schema, json::value const& value,
                            std::string const& at, std::size_t depth);
 
@@ -133,7 +141,8 @@ Result<> Checker::check(json::value const& schema, json::value const& value, std
     if (auto const* type = rules->if_contains("type")) {
         bool fits = type->is_string() && has_type(value, view(type->get_string()));
         if (type->is_array())
-            for (auto const& one : type->get_array()) fits = fits || has_type(value, view(one.get_string()));
+            for (auto const& one : type->get_array())
+                fits = fits || has_type(value, view(one.get_string()));
         if (!fits) return wrong(at, "it must be of type " + to_text(*type));
     }
     if (auto const* only = rules->if_contains("const"); only && !same(*only, value))
@@ -156,7 +165,9 @@ Result<> Checker::check_reference(std::string_view reference, json::value const&
     auto const* target = &root_;
     if (!reference.starts_with('#')) return wrong(at, "its schema refers to another document");
     boost::system::error_code error;
-    if (reference.size() > 1) target = root_.find_pointer(json::string_view(reference.data() + 1, reference.size() - 1), error);
+    if (reference.size() > 1)
+        target = root_.find_pointer(json::string_view(reference.data() + 1, reference.size() - 1),
+                                    error);
     if (error || !target) return wrong(at, "its schema refers to nothing");
     return check(*target, value, at, depth + 1);
 }
@@ -167,7 +178,8 @@ Result<> Checker::check_choices(json::object const& schema, json::value const& v
         for (auto const& one : all->get_array()) MUST(check(one, value, at, depth + 1));
     if (auto const* any = schema.if_contains("anyOf")) {
         bool fits = false;
-        for (auto const& one : any->get_array()) fits = fits || bool(check(one, value, at, depth + 1));
+        for (auto const& one : any->get_array())
+            fits = fits || bool(check(one, value, at, depth + 1));
         if (!fits) return wrong(at, "it fits none of the forms that are allowed");
     }
     if (auto const* exactly = schema.if_contains("oneOf")) {
@@ -176,7 +188,8 @@ Result<> Checker::check_choices(json::object const& schema, json::value const& v
         if (fits != 1) return wrong(at, "it must fit exactly one of the forms that are allowed");
     }
     if (auto const* not_this = schema.if_contains("not"))
-        if (check(*not_this, value, at, depth + 1)) return wrong(at, "it has a form that is not allowed");
+        if (check(*not_this, value, at, depth + 1))
+            return wrong(at, "it has a form that is not allowed");
     return ok();
 }
 
@@ -195,11 +208,14 @@ Result<> Checker::check_object(json::object const& schema, json::object const& v
     for (auto const& member : value) {
         auto place = at + '/' + std::string(view(member.key()));
         if (names) MUST(check(*names, json::value(member.key()), place, depth + 1));
-        auto const* rule = properties ? properties->get_object().if_contains(member.key()) : nullptr;
-        if (rule) MUST(check(*rule, member.value(), place, depth + 1));
+        auto const* rule =
+            properties ? properties->get_object().if_contains(member.key()) : nullptr;
+        if (rule)
+            MUST(check(*rule, member.value(), place, depth + 1));
         else if (others && others->is_bool() && !others->get_bool())
             return wrong(place, "there is no such member");
-        else if (others) MUST(check(*others, member.value(), place, depth + 1));
+        else if (others)
+            MUST(check(*others, member.value(), place, depth + 1));
     }
     return ok();
 }
@@ -212,7 +228,8 @@ Result<> Checker::check_array(json::object const& schema, json::array const& val
     std::size_t first = 0;
     if (auto const* prefix = schema.if_contains("prefixItems"))
         for (; first < prefix->get_array().size() && first < value.size(); ++first)
-            MUST(check(prefix->get_array()[first], value[first], at + '/' + std::to_string(first), depth + 1));
+            MUST(check(prefix->get_array()[first], value[first], at + '/' + std::to_string(first),
+                       depth + 1));
     if (auto const* items = schema.if_contains("items"))
         for (auto i = first; i < value.size(); ++i)
             MUST(check(*items, value[i], at + '/' + std::to_string(i), depth + 1));
@@ -226,7 +243,8 @@ Result<> Checker::check_array(json::object const& schema, json::array const& val
     return ok();
 }
 
-Result<> Checker::check_text(json::object const& schema, json::string const& value, std::string const& at) {
+Result<> Checker::check_text(json::object const& schema, json::string const& value,
+                             std::string const& at) {
     auto size = static_cast<double>(characters(view(value)));
     if (size < bound(schema, "minLength", 0)) return wrong(at, "the text is too short");
     if (size > bound(schema, "maxLength", 1e18)) return wrong(at, "the text is too long");
@@ -239,7 +257,8 @@ Result<> Checker::check_text(json::object const& schema, json::string const& val
     return ok();
 }
 
-Result<> Checker::check_number(json::object const& schema, json::value const& value, std::string const& at) {
+Result<> Checker::check_number(json::object const& schema, json::value const& value,
+                               std::string const& at) {
     auto number = number_of(value);
     constexpr auto infinity = std::numeric_limits<double>::infinity();
     if (number < bound(schema, "minimum", -infinity)) return wrong(at, "the number is too small");
@@ -250,27 +269,68 @@ Result<> Checker::check_number(json::object const& schema, json::value const& va
         return wrong(at, "the number is too large");
     if (auto const* step = schema.if_contains("multipleOf")) {
         auto ratio = number / number_of(*step);
-        if (std::floor(ratio) != ratio) return wrong(at, "it must be a multiple of " + to_text(*step));
+        if (std::floor(ratio) != ratio)
+            return wrong(at, "it must be a multiple of " + to_text(*step));
     }
     return ok();
 }
 
 // What a keyword's value must be, for a schema to be one.
-enum class Form { schema, schemas, named_schemas, texts, text, whole, number, positive, boolean, type, list, any, reference };
+enum class Form {
+    schema,
+    schemas,
+    named_schemas,
+    texts,
+    text,
+    whole,
+    number,
+    positive,
+    boolean,
+    type,
+    list,
+    any,
+    reference
+};
 
-std::pair<char const*, Form> const keywords[] = {
-    {"type", Form::type}, {"enum", Form::list}, {"const", Form::any}, {"properties", Form::named_schemas},
-    {"required", Form::texts}, {"additionalProperties", Form::schema}, {"propertyNames", Form::schema},
-    {"minProperties", Form::whole}, {"maxProperties", Form::whole}, {"items", Form::schema},
-    {"prefixItems", Form::schemas}, {"minItems", Form::whole}, {"maxItems", Form::whole},
-    {"uniqueItems", Form::boolean}, {"minLength", Form::whole}, {"maxLength", Form::whole},
-    {"pattern", Form::text}, {"minimum", Form::number}, {"maximum", Form::number},
-    {"exclusiveMinimum", Form::number}, {"exclusiveMaximum", Form::number}, {"multipleOf", Form::positive},
-    {"anyOf", Form::schemas}, {"oneOf", Form::schemas}, {"allOf", Form::schemas}, {"not", Form::schema},
-    {"$defs", Form::named_schemas}, {"$ref", Form::reference}, {"title", Form::any}, {"description", Form::any},
-    {"default", Form::any}, {"examples", Form::any}, {"format", Form::any}, {"$schema", Form::any},
-    {"$id", Form::any}, {"$comment", Form::any}, {"deprecated", Form::any}, {"readOnly", Form::any},
-    {"writeOnly", Form::any}};
+std::pair<char const*, Form> const keywords[] = {{"type", Form::type},
+                                                 {"enum", Form::list},
+                                                 {"const", Form::any},
+                                                 {"properties", Form::named_schemas},
+                                                 {"required", Form::texts},
+                                                 {"additionalProperties", Form::schema},
+                                                 {"propertyNames", Form::schema},
+                                                 {"minProperties", Form::whole},
+                                                 {"maxProperties", Form::whole},
+                                                 {"items", Form::schema},
+                                                 {"prefixItems", Form::schemas},
+                                                 {"minItems", Form::whole},
+                                                 {"maxItems", Form::whole},
+                                                 {"uniqueItems", Form::boolean},
+                                                 {"minLength", Form::whole},
+                                                 {"maxLength", Form::whole},
+                                                 {"pattern", Form::text},
+                                                 {"minimum", Form::number},
+                                                 {"maximum", Form::number},
+                                                 {"exclusiveMinimum", Form::number},
+                                                 {"exclusiveMaximum", Form::number},
+                                                 {"multipleOf", Form::positive},
+                                                 {"anyOf", Form::schemas},
+                                                 {"oneOf", Form::schemas},
+                                                 {"allOf", Form::schemas},
+                                                 {"not", Form::schema},
+                                                 {"$defs", Form::named_schemas},
+                                                 {"$ref", Form::reference},
+                                                 {"title", Form::any},
+                                                 {"description", Form::any},
+                                                 {"default", Form::any},
+                                                 {"examples", Form::any},
+                                                 {"format", Form::any},
+                                                 {"$schema", Form::any},
+                                                 {"$id", Form::any},
+                                                 {"$comment", Form::any},
+                                                 {"deprecated", Form::any},
+                                                 {"readOnly", Form::any},
+                                                 {"writeOnly", Form::any}};
 
 Error not_schema(std::string const& at, std::string const& what) {
     return Error(Fault::bad_input, "the schema" + (at.empty() ? "" : " at " + at) + ": " + what);
@@ -294,10 +354,13 @@ bool is_text_list(json::value const& value) {
 Result<> has_form(Form form, json::value const& value, std::string const& at, std::size_t depth) {
     bool fits = true;
     switch (form) {
-        case Form::any: break;
-        case Form::schema: return is_schema(value, at, depth + 1);
+        case Form::any:
+            break;
+        case Form::schema:
+            return is_schema(value, at, depth + 1);
         case Form::schemas:
-            if (!value.is_array() || value.get_array().empty()) return not_schema(at, "it must be a list of schemas");
+            if (!value.is_array() || value.get_array().empty())
+                return not_schema(at, "it must be a list of schemas");
             for (auto const& one : value.get_array()) MUST(is_schema(one, at, depth + 1));
             break;
         case Form::named_schemas:
@@ -305,14 +368,30 @@ Result<> has_form(Form form, json::value const& value, std::string const& at, st
             for (auto const& one : value.get_object())
                 MUST(is_schema(one.value(), at + '/' + std::string(view(one.key())), depth + 1));
             break;
-        case Form::texts: fits = is_text_list(value); break;
-        case Form::text: fits = value.is_string() && Pattern(std::string(view(value.get_string()))).sound; break;
-        case Form::whole: fits = is_number(value) && is_integer(value) && number_of(value) >= 0; break;
-        case Form::number: fits = is_number(value); break;
-        case Form::positive: fits = is_number(value) && number_of(value) > 0; break;
-        case Form::boolean: fits = value.is_bool(); break;
-        case Form::list: fits = value.is_array() && !value.get_array().empty(); break;
-        case Form::reference: fits = value.is_string() && value.get_string().starts_with('#'); break;
+        case Form::texts:
+            fits = is_text_list(value);
+            break;
+        case Form::text:
+            fits = value.is_string() && Pattern(std::string(view(value.get_string()))).sound;
+            break;
+        case Form::whole:
+            fits = is_number(value) && is_integer(value) && number_of(value) >= 0;
+            break;
+        case Form::number:
+            fits = is_number(value);
+            break;
+        case Form::positive:
+            fits = is_number(value) && number_of(value) > 0;
+            break;
+        case Form::boolean:
+            fits = value.is_bool();
+            break;
+        case Form::list:
+            fits = value.is_array() && !value.get_array().empty();
+            break;
+        case Form::reference:
+            fits = value.is_string() && value.get_string().starts_with('#');
+            break;
         case Form::type:
             fits = is_type_name(value);
             if (value.is_array()) {
@@ -345,7 +424,9 @@ Result<> is_schema(json::value const& schema, std::string const& at, std::size_t
 
 }  // namespace
 
-Result<> check_is_schema(json::value const& schema) { return is_schema(schema, "", 0); }
+Result<> check_is_schema(json::value const& schema) {
+    return is_schema(schema, "", 0);
+}
 
 Result<> check_schema(json::value const& schema, json::value const& value) {
     MUST(check_is_schema(schema));
@@ -356,7 +437,8 @@ json::value with_defaults(json::value const& schema, json::value value) {
     auto const* properties = member(schema, "properties");
     if (!properties || !properties->is_object() || !value.is_object()) return value;
     for (auto const& property : properties->get_object())
-        if (auto const* preset = member(property.value(), "default"); preset && !value.get_object().contains(property.key()))
+        if (auto const* preset = member(property.value(), "default");
+            preset && !value.get_object().contains(property.key()))
             value.get_object().emplace(property.key(), *preset);
     return value;
 }

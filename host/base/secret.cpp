@@ -37,14 +37,18 @@ Secret::Secret(Secret&&) noexcept = default;
 Secret& Secret::operator=(Secret&&) noexcept = default;
 Secret::~Secret() = default;
 
-std::size_t Secret::size_bytes() const { return inside_->size; }
+std::size_t Secret::size_bytes() const {
+    return inside_->size;
+}
 
 bool Secret::equals(std::string_view other) const {
     return other.size() == inside_->size &&
            sodium_memcmp(inside_->bytes, other.data(), other.size()) == 0;
 }
 
-std::string_view Secret::reveal() const { return {inside_->bytes, inside_->size}; }
+std::string_view Secret::reveal() const {
+    return {inside_->bytes, inside_->size};
+}
 
 void wipe(std::string& text) {
     sodium_memzero(text.data(), text.size());

@@ -19,13 +19,15 @@ date::time_zone const* zone_of(std::string const& name) try {
 
 }  // namespace
 
-bool is_zone(std::string const& name) { return name == "UTC" || zone_of(name); }
+bool is_zone(std::string const& name) {
+    return name == "UTC" || zone_of(name);
+}
 
 CivilDay civil_day(std::string const& zone, std::int64_t time_us) {
     Moment moment{microseconds(time_us)};
     auto const* there = zone_of(zone);
-    auto local = there ? there->to_local(moment)
-                       : date::local_time<microseconds>(moment.time_since_epoch());
+    auto local =
+        there ? there->to_local(moment) : date::local_time<microseconds>(moment.time_since_epoch());
     date::year_month_day day{date::floor<date::days>(local)};
     return {static_cast<int>(day.year()), static_cast<unsigned>(day.month()),
             static_cast<unsigned>(day.day())};

@@ -12,6 +12,8 @@ namespace parley {
 
 namespace {
 
+constexpr std::size_t detail_bytes = 512;
+
 // What a plugin said, checked before anybody believes it.
 Result<Inbound> message_from(InstanceName const& instance, json::value const& value) {
     Inbound message;
@@ -124,7 +126,7 @@ private:
         worker_->acknowledge(run_call_, "", bytes.size());
         if (type != "state") return;
         auto state = text_at(*value, "state");
-        auto detail = std::string(clipped(text_at(*value, "detail"), 512));
+        std::string detail(text_at(*value, "detail"));
         if (state == "connected") {
             wait_ = limits::worker_restart_first;
             change(Link::connected, detail);
@@ -150,7 +152,9 @@ private:
         wait_ = std::min<std::chrono::milliseconds>(wait_ * 2, limits::worker_restart_last);
     }
 
-    void change(Link link, std::string detail) {
+    // Every change becomes a record, so what a plugin may say in one is bounded here.
+    void change(Link link, std::string_view said) {
+        auto detail = std::string(clipped(said, detail_bytes));
         if (link == link_ && detail == detail_) return;
         link_ = link;
         detail_ = std::move(detail);

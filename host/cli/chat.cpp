@@ -15,18 +15,22 @@ enum class End { replied, parked, stopped, lost };
 // A conversation of the API, followed through the event stream.
 class Chat {
 public:
-    Chat(Context const& context, ChatOptions const& options) : context_(context), options_(options) {}
+    Chat(Context const& context, ChatOptions const& options)
+        : context_(context), options_(options) {}
 
     Result<> attach() {
         if (options_.session.empty()) return ok();
         TRY(session, context_.ask("GET", "/api/v1/sessions/" + percent_encoded(options_.session)));
         if (text_at(session, "channel") != "api")
-            return Error(Fault::conflict, "session " + options_.session + " belongs to the channel " + std::string(text_at(session, "channel")));
+            return Error(Fault::conflict, "session " + options_.session +
+                                              " belongs to the channel " +
+                                              std::string(text_at(session, "channel")));
         options_.agent = text_at(session, "agent");
         // The API's conversations are kept below their agent's name.
         std::string conversation(text_at(session, "conversation"));
         auto prefix = options_.agent + '/';
-        conversation_ = conversation.starts_with(prefix) ? conversation.substr(prefix.size()) : conversation;
+        conversation_ =
+            conversation.starts_with(prefix) ? conversation.substr(prefix.size()) : conversation;
         return ok();
     }
 
@@ -34,7 +38,9 @@ public:
         JsonWriter body;
         body.begin('{').pair("text", text);
         if (!conversation_.empty()) body.pair("conversation", conversation_);
-        TRY(accepted, context_.ask("POST", "/api/v1/agents/" + percent_encoded(options_.agent) + "/messages", body.end('}').take()));
+        TRY(accepted,
+            context_.ask("POST", "/api/v1/agents/" + percent_encoded(options_.agent) + "/messages",
+                         body.end('}').take()));
         session_ = text_at(accepted, "session");
         conversation_ = text_at(accepted, "conversation");
         return follow(std::to_string(int_at(accepted, "seq")), streams);
@@ -45,11 +51,13 @@ public:
         streams_ = streams;
         end_.reset();
         std::string pending;
-        auto path = "/api/v1/events?deltas=" + std::string(streams ? "1" : "0") + "&session=" + session_ + "&after=" + after;
+        auto path = "/api/v1/events?deltas=" + std::string(streams ? "1" : "0") +
+                    "&session=" + session_ + "&after=" + after;
         auto done = local_stream(context_.target(), path, [&](std::string_view bytes) {
             pending += bytes;
             std::size_t used = 0;
-            for (std::size_t gap; !end_ && (gap = pending.find("\n\n", used)) != std::string::npos; used = gap + 2)
+            for (std::size_t gap; !end_ && (gap = pending.find("\n\n", used)) != std::string::npos;
+                 used = gap + 2)
                 take(std::string_view(pending).substr(used, gap - used));
             pending.erase(0, used);
             return !end_;
@@ -115,10 +123,17 @@ int once(Context const& context, ChatOptions const& options) {
     auto end = chat.say(options.text, false);
     if (!end) return fail(end.error());
     switch (*end) {
-        case End::replied: std::printf("%s\n", visible(chat.reply).c_str()); return 0;
-        case End::parked: std::fprintf(stderr, "%s\n", visible(chat.why).c_str()); return 3;
-        case End::stopped: std::fprintf(stderr, "%s\n", visible(chat.why).c_str()); return 1;
-        case End::lost: break;
+        case End::replied:
+            std::printf("%s\n", visible(chat.reply).c_str());
+            return 0;
+        case End::parked:
+            std::fprintf(stderr, "%s\n", visible(chat.why).c_str());
+            return 3;
+        case End::stopped:
+            std::fprintf(stderr, "%s\n", visible(chat.why).c_str());
+            return 1;
+        case End::lost:
+            break;
     }
     return fail("the host went away; the message is kept, look with: parley session list");
 }
@@ -139,7 +154,8 @@ bool decide_here(Context const& context, std::string ids) {
         bool yes = line == "y" || line == "yes";
         auto reason = yes || line == "n" || line == "no" ? "" : line;
         // The digest of what stands above: a person decides what they have seen.
-        if (verb_decide(context, id, yes, std::string(text_at(*approval, "digest")), reason) != 0) return false;
+        if (verb_decide(context, id, yes, std::string(text_at(*approval, "digest")), reason) != 0)
+            return false;
     }
     return true;
 }
@@ -169,8 +185,10 @@ int verb_chat(Context const& context, ChatOptions const& options) {
         }
         if (!end) return fail(end.error());
         if (*end == End::lost) return fail("the host went away");
-        if (*end == End::stopped) std::printf("%s\n", visible(chat.why).c_str());
-        else std::printf("%s\n", chat.streamed ? "" : visible(chat.reply).c_str());
+        if (*end == End::stopped)
+            std::printf("%s\n", visible(chat.why).c_str());
+        else
+            std::printf("%s\n", chat.streamed ? "" : visible(chat.reply).c_str());
     }
     return 0;
 }

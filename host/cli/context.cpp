@@ -26,21 +26,27 @@ bool Context::host_answers() const {
     return answer && answer->status == 200;
 }
 
-Result<std::string> Context::ask_text(std::string const& method, std::string const& path, std::string const& body) const {
+Result<std::string> Context::ask_text(std::string const& method, std::string const& path,
+                                      std::string const& body) const {
     auto answer = local_request(target(), method, path, body);
     if (!answer) {
         if (answer.error().fault != Fault::unavailable) return answer.error();
-        return Error(Fault::unavailable, "no host is running on " + home.string() + "; start it with: parley run");
+        return Error(Fault::unavailable,
+                     "no host is running on " + home.string() + "; start it with: parley run");
     }
     if (answer->status < 300) return std::move(answer->body);
     auto problem = parse_json(answer->body);
-    auto detail = problem ? std::string(text_at(*problem, "detail", text_at(*problem, "title"))) : std::string();
+    auto detail = problem ? std::string(text_at(*problem, "detail", text_at(*problem, "title")))
+                          : std::string();
     if (detail.empty()) detail = "the host answered " + std::to_string(answer->status);
-    auto fault = answer->status == 404 ? Fault::not_found : answer->status == 401 || answer->status == 403 ? Fault::denied : Fault::conflict;
+    auto fault = answer->status == 404                            ? Fault::not_found
+                 : answer->status == 401 || answer->status == 403 ? Fault::denied
+                                                                  : Fault::conflict;
     return Error(fault, std::move(detail));
 }
 
-Result<json::value> Context::ask(std::string const& method, std::string const& path, std::string const& body) const {
+Result<json::value> Context::ask(std::string const& method, std::string const& path,
+                                 std::string const& body) const {
     TRY(text, ask_text(method, path, body));
     return parse_json(text);
 }
@@ -50,7 +56,9 @@ int fail(std::string_view what) {
     return 1;
 }
 
-int fail(Error const& error) { return fail(error.what); }
+int fail(Error const& error) {
+    return fail(error.what);
+}
 
 bool print_json(Context const& context, std::string_view document) {
     if (!context.json) return false;
@@ -71,7 +79,7 @@ std::string cell(json::value const* value) {
             if (c == '\n') c = ' ';
         return text.size() > 72 ? std::string(clipped(text, 69)) + "..." : text;
     }
-    return to_text(*value);
+    return visible(to_text(*value));
 }
 
 }  // namespace
@@ -91,7 +99,8 @@ void print_table(json::value const& list, std::initializer_list<char const*> col
     for (auto const& row : rows) {
         std::string line;
         for (std::size_t i = 0; i < row.size(); ++i)
-            line += row[i] + (i + 1 < row.size() ? std::string(widths[i] - row[i].size() + 2, ' ') : "");
+            line += row[i] +
+                    (i + 1 < row.size() ? std::string(widths[i] - row[i].size() + 2, ' ') : "");
         std::printf("%s\n", line.c_str());
     }
 }
@@ -99,7 +108,7 @@ void print_table(json::value const& list, std::initializer_list<char const*> col
 void print_members(json::value const& object, std::string_view indent) {
     if (!object.is_object()) return;
     for (auto const& entry : object.get_object()) {
-        std::string key(entry.key().data(), entry.key().size());
+        auto key = visible({entry.key().data(), entry.key().size()});
         auto const& value = entry.value();
         std::string pad(indent);
         if (value.is_string()) {
@@ -110,7 +119,8 @@ void print_members(json::value const& object, std::string_view indent) {
             std::printf("%s%s:\n", pad.c_str(), key.c_str());
             print_members(value, pad + "  ");
         } else {
-            std::printf("%s%s: %s\n", pad.c_str(), key.c_str(), to_text(value).c_str());
+            // JSON escapes less than a terminal obeys.
+            std::printf("%s%s: %s\n", pad.c_str(), key.c_str(), visible(to_text(value)).c_str());
         }
     }
 }
@@ -120,7 +130,8 @@ std::string percent_encoded(std::string_view text) {
     char escape[4];
     for (char c : text) {
         auto byte = static_cast<unsigned char>(c);
-        if (isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '~') out += c;
+        if (isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '~')
+            out += c;
         else {
             std::snprintf(escape, sizeof escape, "%%%02X", byte);
             out += escape;
@@ -129,6 +140,8 @@ std::string percent_encoded(std::string_view text) {
     return out;
 }
 
-bool is_terminal(int descriptor) { return isatty(descriptor) == 1; }
+bool is_terminal(int descriptor) {
+    return isatty(descriptor) == 1;
+}
 
 }  // namespace parley

@@ -23,8 +23,10 @@ struct Context {
     bool host_answers() const;
     // A parsed answer; a problem becomes an Error with its detail. Fault::unavailable, with advice,
     // when no host runs.
-    Result<json::value> ask(std::string const& method, std::string const& path, std::string const& body = "") const;
-    Result<std::string> ask_text(std::string const& method, std::string const& path, std::string const& body = "") const;
+    Result<json::value> ask(std::string const& method, std::string const& path,
+                            std::string const& body = "") const;
+    Result<std::string> ask_text(std::string const& method, std::string const& path,
+                                 std::string const& body = "") const;
 };
 
 // Prints an error the one way, and returns 1.
@@ -46,7 +48,8 @@ int verb_show(Context const&, std::string const& path);
 int verb_post(Context const&, std::string const& path, std::string const& body, char const* done);
 void print_approval(json::value const& approval);
 int verb_approval_show(Context const&, std::string const& id);
-int verb_decide(Context const&, std::string const& id, bool approve, std::string digest, std::string const& reason);
+int verb_decide(Context const&, std::string const& id, bool approve, std::string digest,
+                std::string const& reason);
 int verb_replay(Context const&, std::string const& session);
 int verb_context(Context const&, std::string const& session, std::string const& at);
 int verb_tail(Context const&, bool follow, long count);

@@ -40,28 +40,39 @@ public:
     void look() {
         if (!check("home", check_home(context_.home))) return;
         auto config = load_config(context_.home);
-        if (!config) add(false, "configuration: " + config.error().what);
+        if (!config)
+            add(false, "configuration: " + config.error().what);
         else {
-            add(true, "configuration: " + std::to_string(config->agents.size()) + " agents, " + std::to_string(config->models.size()) +
-                          " models, " + std::to_string(config->channels.size()) + " channels");
+            add(true, "configuration: " + std::to_string(config->agents.size()) + " agents, " +
+                          std::to_string(config->models.size()) + " models, " +
+                          std::to_string(config->channels.size()) + " channels");
             for (auto const& key : config->overrides) add(true, "overrides.yaml changes " + key);
         }
-        auto vault = Vault::open(context_.home / "vault/secrets.vault", {vault_key_path(), ask_passphrase});
+        auto vault =
+            Vault::open(context_.home / "vault/secrets.vault", {vault_key_path(), ask_passphrase});
         if (check("vault", vault)) {
             auto tokens = Tokens::load(context_.home / "tokens", **vault);
             if (check("tokens", tokens))
                 for (auto scope : {Scope::admin, Scope::read})
                     if (!tokens->has(scope))
-                        add(false, std::string("tokens: there is no ") + (scope == Scope::admin ? "admin" : "read") + " token; make one with: parley token rotate " +
+                        add(false, std::string("tokens: there is no ") +
+                                       (scope == Scope::admin ? "admin" : "read") +
+                                       " token; make one with: parley token rotate " +
                                        (scope == Scope::admin ? "admin" : "read"));
             if (config) look_at_secrets(*config, **vault);
         }
         std::error_code error;
-        add(std::filesystem::exists(context_.programs->worker, error), "worker program: " + context_.programs->worker.string());
-        add(namespaces_work(), namespaces_work() ? "namespaces: usable" : "namespaces: this kernel refuses them to this user, so the shell skill will be refused; "
-                                                                          "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)");
+        add(std::filesystem::exists(context_.programs->worker, error),
+            "worker program: " + context_.programs->worker.string());
+        add(namespaces_work(),
+            namespaces_work()
+                ? "namespaces: usable"
+                : "namespaces: this kernel refuses them to this user, so the shell skill will be "
+                  "refused; "
+                  "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)");
         if (config) look_at_plugins(*config);
-        add(true, context_.host_answers() ? "host: running" : "host: not running; start it with: parley run");
+        add(true, context_.host_answers() ? "host: running"
+                                          : "host: not running; start it with: parley run");
     }
 
     int report() const {
@@ -74,7 +85,8 @@ public:
         }
         out.end(']').key("sound").boolean(sound).end('}');
         if (!print_json(context_, out.text()))
-            for (auto const& finding : findings_) std::printf("%s  %s\n", finding.good ? "ok  " : "WRONG", finding.what.c_str());
+            for (auto const& finding : findings_)
+                std::printf("%s  %s\n", finding.good ? "ok  " : "WRONG", finding.what.c_str());
         return sound ? 0 : 1;
     }
 
@@ -88,27 +100,33 @@ private:
     }
 
     void look_at_secrets(Config const& config, Vault const& vault) {
-        auto need = [&](std::string const& where, std::map<std::string, SecretName> const& secrets) {
+        auto need = [&](std::string const& where,
+                        std::map<std::string, SecretName> const& secrets) {
             for (auto const& [field, name] : secrets)
                 if (!vault.has(name.scope, name.key))
-                    add(false, where + " needs the secret " + name.text() + "; set it with: parley secret set " + name.text());
+                    add(false, where + " needs the secret " + name.text() +
+                                   "; set it with: parley secret set " + name.text());
         };
         for (auto const& [id, plugin] : config.plugins) need("plugin " + id.text, plugin.secrets);
         for (auto const& [name, model] : config.models) need("model " + name, model.secrets);
-        for (auto const& [name, channel] : config.channels) need("channel " + name.text, channel.secrets);
+        for (auto const& [name, channel] : config.channels)
+            need("channel " + name.text, channel.secrets);
     }
 
     void look_at_plugins(Config const& config) {
         Catalogue catalogue;
         catalogue.scan(context_.programs->plugins, config);
         for (auto const& entry : catalogue.entries())
-            if (entry.state == PluginState::refused) add(false, "plugin " + entry.id.text + ": " + entry.reason);
+            if (entry.state == PluginState::refused)
+                add(false, "plugin " + entry.id.text + ": " + entry.reason);
         for (auto const& [id, plugin] : config.plugins)
             if (plugin.enabled && plugin.isolation == Isolation::reduced)
-                add(true, "plugin " + id.text + ": runs with reduced isolation, as parley.yaml says");
+                add(true,
+                    "plugin " + id.text + ": runs with reduced isolation, as parley.yaml says");
         for (auto const& [id, plugin] : config.plugins)
             if (plugin.enabled && !catalogue.find(id))
-                add(false, "plugin " + id.text + " is enabled, but there is no such file in " + context_.programs->plugins.string() + " or " +
+                add(false, "plugin " + id.text + " is enabled, but there is no such file in " +
+                               context_.programs->plugins.string() + " or " +
                                (config.home / "plugins").string());
     }
 

@@ -30,12 +30,12 @@ char const* name_of(Isolation isolation);
 
 struct PluginConfig {
     bool enabled = false;
-    std::string config = "{}";                     // JSON object
-    std::map<std::string, SecretName> secrets;     // declared field -> scope/key
+    std::string config = "{}";                  // JSON object
+    std::map<std::string, SecretName> secrets;  // declared field -> scope/key
     std::optional<std::vector<std::string>> egress;
     std::map<std::string, std::filesystem::path> grants;
     std::vector<std::string> reveal;
-    bool allow_private = false;                    // for a from_config host that is a name
+    bool allow_private = false;  // for a from_config host that is a name
     Isolation isolation = Isolation::strict;
 };
 
@@ -84,8 +84,8 @@ struct AgentConfig {
     std::map<InstanceName, std::vector<std::string>> authorized_senders;
     std::optional<BudgetConfig> budget;
     std::vector<std::string> peers;
-    std::string soul, instructions;                      // the two files, whole
-    std::filesystem::path workspace;                     // absolute
+    std::string soul, instructions;   // the two files, whole
+    std::filesystem::path workspace;  // absolute
 };
 
 struct Config {
@@ -101,8 +101,8 @@ struct Config {
     std::chrono::seconds approvals_expire_after{24 * 3600};
     std::vector<InstanceName> approvals_notify;
     std::optional<BudgetConfig> global_budget;
-    std::string digest;                 // hex BLAKE2b over every file read, in a fixed order
-    std::vector<std::string> overrides; // dotted keys that overrides.yaml changed, for doctor
+    std::string digest;                  // hex BLAKE2b over every file read, in a fixed order
+    std::vector<std::string> overrides;  // dotted keys that overrides.yaml changed, for doctor
 };
 
 // Reads parley.yaml, overrides.yaml and agents/*/agent.yaml with their soul.md and

@@ -28,7 +28,8 @@ std::string environment(char const* name) {
 
 Result<> write_new(fs::path const& path, std::string_view text) {
     int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool done = file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+    bool done = file >= 0 &&
+                write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
                 fsync(file) == 0;
     auto why = std::strerror(errno);
     if (file >= 0) close(file);
@@ -103,26 +104,34 @@ fs::path vault_key_path() {
 Result<> check_home(fs::path const& home) {
     struct stat facts {};
     if (stat(home.c_str(), &facts) != 0)
-        return Error(Fault::not_found, "there is no home at " + home.string() + "; make one with: parley init");
+        return Error(Fault::not_found,
+                     "there is no home at " + home.string() + "; make one with: parley init");
     if (facts.st_uid != geteuid())
-        return Error(Fault::denied, home.string() + " belongs to another user; run parley as its owner");
+        return Error(Fault::denied,
+                     home.string() + " belongs to another user; run parley as its owner");
     if (facts.st_mode & 077)
-        return Error(Fault::denied, "others can enter " + home.string() + "; mend it with: chmod 700 " + home.string());
-    for (auto const* below : {"parley.yaml", "overrides.yaml", "plugins.lock", "agents", "plugins", "vault",
-                              "vault/secrets.vault", "tokens", "run", "ledger"}) {
+        return Error(Fault::denied, "others can enter " + home.string() +
+                                        "; mend it with: chmod 700 " + home.string());
+    for (auto const* below : {"parley.yaml", "overrides.yaml", "plugins.lock", "agents", "plugins",
+                              "vault", "vault/secrets.vault", "tokens", "run", "ledger"}) {
         auto path = home / below;
         if (lstat(path.c_str(), &facts) != 0) continue;
         if (S_ISLNK(facts.st_mode))
             return Error(Fault::denied, path.string() + " is a link; put the real one there");
         if (facts.st_mode & 022)
-            return Error(Fault::denied, "others can write " + path.string() + "; mend it with: chmod go-w " + path.string());
+            return Error(Fault::denied, "others can write " + path.string() +
+                                            "; mend it with: chmod go-w " + path.string());
     }
     std::ifstream in(home / "format");
     int found = format;
-    if (in && !(in >> found)) return Error(Fault::bad_input, (home / "format").string() + " is damaged; it holds the number " + std::to_string(format));
+    if (in && !(in >> found))
+        return Error(Fault::bad_input, (home / "format").string() +
+                                           " is damaged; it holds the number " +
+                                           std::to_string(format));
     if (found > format)
-        return Error(Fault::conflict, "this home has format " + std::to_string(found) + ", and this parley knows " +
-                                          std::to_string(format) + "; use a newer parley");
+        return Error(Fault::conflict, "this home has format " + std::to_string(found) +
+                                          ", and this parley knows " + std::to_string(format) +
+                                          "; use a newer parley");
     return ok();
 }
 
@@ -148,12 +157,15 @@ HomeLock::~HomeLock() {
 Result<> make_home(InitOptions const& options) {
     auto const& home = options.home;
     if (fs::exists(home / "parley.yaml"))
-        return Error(Fault::conflict, "there is a home already at " + home.string() + "; it was left as it is");
+        return Error(Fault::conflict,
+                     "there is a home already at " + home.string() + "; it was left as it is");
     std::error_code error;
     if (fs::exists(home) && !fs::is_empty(home, error))
-        return Error(Fault::conflict, home.string() + " is not empty; choose another folder with --home");
+        return Error(Fault::conflict,
+                     home.string() + " is not empty; choose another folder with --home");
     auto old = umask(077);
-    for (auto const* folder : {"", "agents/assistant/workspace", "plugins", "vault", "ledger", "run"}) {
+    for (auto const* folder :
+         {"", "agents/assistant/workspace", "plugins", "vault", "ledger", "run"}) {
         fs::create_directories(home / folder, error);
         if (error) {
             umask(old);
@@ -190,7 +202,8 @@ void emit(std::string& out, Yaml const& node, int depth) {
 
 }  // namespace
 
-Result<> write_override(fs::path const& home, std::string const& key_path, std::string const& yaml_value) {
+Result<> write_override(fs::path const& home, std::string const& key_path,
+                        std::string const& yaml_value) {
     auto path = home / "overrides.yaml";
     std::ostringstream text;
     if (std::ifstream in(path); in) text << in.rdbuf();
@@ -201,7 +214,8 @@ Result<> write_override(fs::path const& home, std::string const& key_path, std::
         std::string part;
         std::getline(parts, part, '/');
         at->kind = Yaml::Kind::map;
-        auto found = std::find_if(at->keys.begin(), at->keys.end(), [&](Yaml const& key) { return key.text == part; });
+        auto found = std::find_if(at->keys.begin(), at->keys.end(),
+                                  [&](Yaml const& key) { return key.text == part; });
         auto index = static_cast<std::size_t>(found - at->keys.begin());
         if (found == at->keys.end()) {
             Yaml key;

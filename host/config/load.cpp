@@ -40,12 +40,15 @@ template <class Each>
 void entries(MapReader const& reader, char const* key, Each each) {
     auto const* node = reader.get(key);
     if (!node || node->kind == Yaml::Kind::null) return;
-    if (node->kind != Yaml::Kind::map) return reader.complain(*node, std::string(key) + " must be a mapping");
+    if (node->kind != Yaml::Kind::map)
+        return reader.complain(*node, std::string(key) + " must be a mapping");
     for (std::size_t i = 0; i < node->keys.size(); ++i) {
         auto const& name = node->keys[i];
         if (!is_name(name.text))
-            reader.complain(name, "'" + visible(name.text) + "' is not a name (a-z, 0-9, '.', '_', '-')");
-        else each(name, node->items[i]);
+            reader.complain(name,
+                            "'" + visible(name.text) + "' is not a name (a-z, 0-9, '.', '_', '-')");
+        else
+            each(name, node->items[i]);
     }
 }
 
@@ -58,7 +61,8 @@ char const* name_of(Isolation isolation) {
 namespace {
 
 BudgetConfig budget_from(Yaml const& node, std::string const& file, Complaints& complaints) {
-    MapReader in(node, file, complaints, {"limit_usd", "limit_tokens", "per", "on_limit", "warn_at", "timezone"});
+    MapReader in(node, file, complaints,
+                 {"limit_usd", "limit_tokens", "per", "on_limit", "warn_at", "timezone"});
     BudgetConfig budget;
     budget.limit_nano_usd = in.money("limit_usd", 1'000'000'000);
     if (in.get("limit_tokens")) {
@@ -66,7 +70,8 @@ BudgetConfig budget_from(Yaml const& node, std::string const& file, Complaints& 
         in.whole("limit_tokens", tokens, 0, std::int64_t(1) << 50);
         budget.limit_tokens = tokens;
     }
-    in.word("per", budget.per, {{"day", Period::day}, {"month", Period::month}, {"total", Period::total}});
+    in.word("per", budget.per,
+            {{"day", Period::day}, {"month", Period::month}, {"total", Period::total}});
     in.word("on_limit", budget.on_limit, {{"warn", OnLimit::warn}, {"refuse", OnLimit::refuse}});
     if (auto const* at = in.get("warn_at")) {
         char* end = nullptr;
@@ -76,7 +81,9 @@ BudgetConfig budget_from(Yaml const& node, std::string const& file, Complaints& 
     }
     in.text("timezone", budget.timezone);
     if (!is_zone(budget.timezone))
-        in.complain(*in.get("timezone"), "this machine knows no time zone of that name; use one such as Europe/Berlin, or UTC");
+        in.complain(
+            *in.get("timezone"),
+            "this machine knows no time zone of that name; use one such as Europe/Berlin, or UTC");
     return budget;
 }
 
@@ -90,7 +97,8 @@ void plugins_from(MapReader const& top, Config& config, bool is_override) {
             return;
         }
         MapReader in(node, top.file(), top.complaints(),
-                     {"enabled", "config", "secrets", "egress", "grants", "reveal", "allow_private", "isolation"});
+                     {"enabled", "config", "secrets", "egress", "grants", "reveal", "allow_private",
+                      "isolation"});
         in.boolean("enabled", plugin.enabled);
         in.boolean("allow_private", plugin.allow_private);
         in.word("isolation", plugin.isolation,
@@ -102,7 +110,8 @@ void plugins_from(MapReader const& top, Config& config, bool is_override) {
         if (auto const* grants = in.get("grants"); grants && grants->kind == Yaml::Kind::map)
             for (std::size_t i = 0; i < grants->keys.size(); ++i) {
                 fs::path path(grants->items[i].text);
-                if (!path.is_absolute()) in.complain(grants->items[i], "a granted folder is an absolute path");
+                if (!path.is_absolute())
+                    in.complain(grants->items[i], "a granted folder is an absolute path");
                 plugin.grants[grants->keys[i].text] = path.lexically_normal();
             }
     });
@@ -111,7 +120,8 @@ void plugins_from(MapReader const& top, Config& config, bool is_override) {
 void models_from(MapReader const& top, Config& config) {
     entries(top, "models", [&](Yaml const& name, Yaml const& node) {
         MapReader in(node, top.file(), top.complaints(),
-                     {"provider", "model", "config", "secrets", "price", "max_output_tokens", "context_tokens"});
+                     {"provider", "model", "config", "secrets", "price", "max_output_tokens",
+                      "context_tokens"});
         auto& model = config.models[name.text];
         in.text("provider", model.provider.text);
         in.text("model", model.model);
@@ -120,11 +130,13 @@ void models_from(MapReader const& top, Config& config) {
         in.json("config", model.config);
         in.secrets("secrets", model.secrets);
         if (auto const* price = in.get("price"); price && price->kind != Yaml::Kind::null) {
-            MapReader of(*price, top.file(), top.complaints(), {"input", "output", "cache_read", "cache_write"});
+            MapReader of(*price, top.file(), top.complaints(),
+                         {"input", "output", "cache_read", "cache_write"});
             // USD per million tokens is a thousand nano-USD a token, which are kept in thousandths.
             constexpr std::int64_t units = 1'000'000;
             auto input = of.money("input", units), output = of.money("output", units);
-            if (!input || !output) in.complain(*price, "a price has input and output, in USD per million tokens");
+            if (!input || !output)
+                in.complain(*price, "a price has input and output, in USD per million tokens");
             model.price = Price{input.value_or(0), output.value_or(0),
                                 of.money("cache_read", units).value_or(input.value_or(0)),
                                 of.money("cache_write", units).value_or(input.value_or(0))};
@@ -139,7 +151,8 @@ void models_from(MapReader const& top, Config& config) {
 void channels_from(MapReader const& top, Config& config) {
     entries(top, "channels", [&](Yaml const& name, Yaml const& node) {
         if (name.text == "api") return top.complain(name, "'api' is the built-in instance");
-        MapReader in(node, top.file(), top.complaints(), {"plugin", "agent", "config", "secrets", "approvers"});
+        MapReader in(node, top.file(), top.complaints(),
+                     {"plugin", "agent", "config", "secrets", "approvers"});
         auto& channel = config.channels[InstanceName(name.text)];
         in.text("plugin", channel.plugin.text);
         in.text("agent", channel.agent.text);
@@ -150,8 +163,10 @@ void channels_from(MapReader const& top, Config& config) {
         in.texts("approvers", channel.approvers);
         for (auto const& id : channel.approvers)
             if (id.find(':') == std::string::npos || id.starts_with("nick:"))
-                in.complain(*in.get("approvers"), "an approver is named as strongly as the channel can "
-                                                  "prove (id:…, account:…, mask:…), not by '" + visible(id) + "'");
+                in.complain(*in.get("approvers"),
+                            "an approver is named as strongly as the channel can "
+                            "prove (id:…, account:…, mask:…), not by '" +
+                                visible(id) + "'");
     });
 }
 
@@ -163,10 +178,14 @@ std::optional<std::int64_t> seconds_from(std::string const& text) {
         number = number * 10 + (c - '0');
     }
     switch (text.back()) {
-        case 's': return number;
-        case 'm': return number * 60;
-        case 'h': return number * 3600;
-        case 'd': return number * 86400;
+        case 's':
+            return number;
+        case 'm':
+            return number * 60;
+        case 'h':
+            return number * 3600;
+        case 'd':
+            return number * 86400;
     }
     return {};
 }
@@ -179,9 +198,11 @@ void listen_from(MapReader const& top, Config& config) {
     auto text = node->text;
     auto colon = text.rfind(':');
     auto host = colon == std::string::npos ? "" : text.substr(0, colon);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+        host = host.substr(1, host.size() - 2);
     auto digits = colon == std::string::npos ? "" : text.substr(colon + 1);
-    long port = digits.empty() || digits.size() > 5 || digits.find_first_not_of("0123456789") != std::string::npos
+    long port = digits.empty() || digits.size() > 5 ||
+                        digits.find_first_not_of("0123456789") != std::string::npos
                     ? -1
                     : std::strtol(digits.c_str(), nullptr, 10);
     if (host.empty() || port < 0 || port > 65535)
@@ -191,12 +212,15 @@ void listen_from(MapReader const& top, Config& config) {
     // Compared as whole addresses: 127.evil.example is no loopback.
     bool loopback = host == "127.0.0.1" || host == "::1" || host == "localhost";
     if (!loopback && !config.unsafe_listen)
-        top.complain(*node, "listening beyond loopback needs unsafe_listen: true; better put a proxy with TLS before it");
+        top.complain(*node,
+                     "listening beyond loopback needs unsafe_listen: true; better put a proxy with "
+                     "TLS before it");
 }
 
 void top_from(Yaml const& tree, std::string const& file, Config& config, Complaints& complaints) {
     MapReader top(tree, file, complaints,
-                  {"listen", "unsafe_listen", "public_url", "plugins", "models", "channels", "approvals", "budgets"});
+                  {"listen", "unsafe_listen", "public_url", "plugins", "models", "channels",
+                   "approvals", "budgets"});
     listen_from(top, config);
     plugins_from(top, config, false);
     models_from(top, config);
@@ -205,21 +229,26 @@ void top_from(Yaml const& tree, std::string const& file, Config& config, Complai
         MapReader in(*node, file, complaints, {"expire_after", "notify"});
         std::string expire;
         in.text("expire_after", expire);
-        auto seconds = expire.empty() ? std::optional<std::int64_t>(24 * 3600) : seconds_from(expire);
+        auto seconds =
+            expire.empty() ? std::optional<std::int64_t>(24 * 3600) : seconds_from(expire);
         if (!seconds || *seconds < 1 || *seconds > 30 * 86400)
-            in.complain(*in.get("expire_after"), "expire_after is a time such as 15m, 24h or 7d, up to 30d");
-        else config.approvals_expire_after = std::chrono::seconds(*seconds);
+            in.complain(*in.get("expire_after"),
+                        "expire_after is a time such as 15m, 24h or 7d, up to 30d");
+        else
+            config.approvals_expire_after = std::chrono::seconds(*seconds);
         std::vector<std::string> notify;
         in.texts("notify", notify);
         for (auto const& name : notify) config.approvals_notify.emplace_back(name);
     }
     if (auto const* node = top.get("budgets")) {
         MapReader in(*node, file, complaints, {"global"});
-        if (auto const* global = in.get("global")) config.global_budget = budget_from(*global, file, complaints);
+        if (auto const* global = in.get("global"))
+            config.global_budget = budget_from(*global, file, complaints);
     }
 }
 
-void overrides_from(Yaml const& tree, std::string const& file, Config& config, Complaints& complaints) {
+void overrides_from(Yaml const& tree, std::string const& file, Config& config,
+                    Complaints& complaints) {
     MapReader top(tree, file, complaints, {"plugins", "budgets", "agents"});
     plugins_from(top, config, true);
     if (auto const* node = top.get("budgets")) {
@@ -242,7 +271,8 @@ void overrides_from(Yaml const& tree, std::string const& file, Config& config, C
 
 AgentConfig agent_from(Yaml const& tree, std::string const& file, std::string const& name,
                        Complaints& complaints) {
-    MapReader in(tree, file, complaints, {"model", "skills", "approval", "channels", "budget", "peers"});
+    MapReader in(tree, file, complaints,
+                 {"model", "skills", "approval", "channels", "budget", "peers"});
     AgentConfig agent;
     agent.name = AgentName(name);
     in.text("model", agent.model);
@@ -254,10 +284,14 @@ AgentConfig agent_from(Yaml const& tree, std::string const& file, std::string co
     if (auto const* rules = in.get("approval"); rules && rules->kind == Yaml::Kind::map)
         for (std::size_t i = 0; i < rules->keys.size(); ++i) {
             auto const& word = rules->items[i];
-            if (word.text == "always") agent.approval[rules->keys[i].text] = ApprovalRule::always;
-            else if (word.text == "policy") agent.approval[rules->keys[i].text] = ApprovalRule::policy;
-            else if (word.text == "never") agent.approval[rules->keys[i].text] = ApprovalRule::never;
-            else in.complain(word, "an approval rule is always, policy or never");
+            if (word.text == "always")
+                agent.approval[rules->keys[i].text] = ApprovalRule::always;
+            else if (word.text == "policy")
+                agent.approval[rules->keys[i].text] = ApprovalRule::policy;
+            else if (word.text == "never")
+                agent.approval[rules->keys[i].text] = ApprovalRule::never;
+            else
+                in.complain(word, "an approval rule is always, policy or never");
         }
     if (auto const* channels = in.get("channels"); channels && channels->kind == Yaml::Kind::map)
         for (std::size_t i = 0; i < channels->keys.size(); ++i) {
@@ -265,11 +299,15 @@ AgentConfig agent_from(Yaml const& tree, std::string const& file, std::string co
             auto& senders = agent.authorized_senders[InstanceName(channels->keys[i].text)];
             of.texts("authorized_senders", senders);
             for (auto const& id : senders)
-                if (id.find(':') == std::string::npos || id.find_first_of("*?") != std::string::npos)
-                    of.complain(channels->items[i], "'" + visible(id) + "' is not a sender id such as "
-                                                    "id:123, account:ada, mask:ada!a@host or nick:ada; patterns match nobody");
+                if (id.find(':') == std::string::npos ||
+                    id.find_first_of("*?") != std::string::npos)
+                    of.complain(channels->items[i], "'" + visible(id) +
+                                                        "' is not a sender id such as "
+                                                        "id:123, account:ada, mask:ada!a@host or "
+                                                        "nick:ada; patterns match nobody");
         }
-    if (auto const* budget = in.get("budget")) agent.budget = budget_from(*budget, file, complaints);
+    if (auto const* budget = in.get("budget"))
+        agent.budget = budget_from(*budget, file, complaints);
     in.texts("peers", agent.peers);
     return agent;
 }
@@ -284,14 +322,18 @@ void agents_from(Config& config, Complaints& complaints, Hasher& hash) {
         auto file = read(config.home, folder / "agent.yaml");
         if (file && !file->is_there) continue;
         if (!is_name(name)) {
-            complaints.add((folder / "agent.yaml").string() + ":1:1: '" + visible(name) + "' is not a name for an agent");
+            complaints.add((folder / "agent.yaml").string() + ":1:1: '" + visible(name) +
+                           "' is not a name for an agent");
             continue;
         }
         auto tree = file ? parse_yaml(file->text, file->name) : Result<Yaml>(file.error());
-        auto soul = read(config.home, folder / "soul.md"), instructions = read(config.home, folder / "instructions.md");
+        auto soul = read(config.home, folder / "soul.md"),
+             instructions = read(config.home, folder / "instructions.md");
         for (auto const* part : {&soul, &instructions})
-            if (!*part) complaints.add((*part).error().what);
-            else if (!is_utf8((*part)->text)) complaints.add((*part)->name + ":1:1: the file is not UTF-8");
+            if (!*part)
+                complaints.add((*part).error().what);
+            else if (!is_utf8((*part)->text))
+                complaints.add((*part)->name + ":1:1: the file is not UTF-8");
         if (!tree) {
             complaints.add(tree.error().what);
             continue;
@@ -312,26 +354,30 @@ void agents_from(Config& config, Complaints& complaints, Hasher& hash) {
 void check_together(Config const& config, Complaints& complaints) {
     for (auto const& [name, model] : config.models)
         if (!model.provider.empty() && !config.plugins.contains(model.provider))
-            complaints.add("parley.yaml: model '" + name + "' uses the plugin '" + model.provider.text +
-                           "', which is not under plugins:");
+            complaints.add("parley.yaml: model '" + name + "' uses the plugin '" +
+                           model.provider.text + "', which is not under plugins:");
     for (auto const& [name, channel] : config.channels) {
         if (!channel.plugin.empty() && !config.plugins.contains(channel.plugin))
             complaints.add("parley.yaml: channel '" + name.text + "' uses the plugin '" +
                            channel.plugin.text + "', which is not under plugins:");
         if (!channel.agent.empty() && !config.agents.contains(channel.agent))
             complaints.add("parley.yaml: channel '" + name.text + "' names the agent '" +
-                           channel.agent.text + "', but there is no agents/" + channel.agent.text + "/agent.yaml");
+                           channel.agent.text + "', but there is no agents/" + channel.agent.text +
+                           "/agent.yaml");
     }
     for (auto const& name : config.approvals_notify)
         if (!config.channels.contains(name))
-            complaints.add("parley.yaml: approvals.notify names '" + name.text + "', which is no channel");
+            complaints.add("parley.yaml: approvals.notify names '" + name.text +
+                           "', which is no channel");
     for (auto const& [name, agent] : config.agents) {
         auto file = "agents/" + name.text + "/agent.yaml";
         if (!config.models.contains(agent.model))
-            complaints.add(file + ": the model '" + agent.model + "' is not under models: in parley.yaml");
+            complaints.add(file + ": the model '" + agent.model +
+                           "' is not under models: in parley.yaml");
         for (auto const& [channel, senders] : agent.authorized_senders)
             if (channel.text != "api" && !config.channels.contains(channel))
-                complaints.add(file + ": the channel '" + channel.text + "' is not under channels: in parley.yaml");
+                complaints.add(file + ": the channel '" + channel.text +
+                               "' is not under channels: in parley.yaml");
     }
 }
 
@@ -353,20 +399,27 @@ Result<Config> load_config(fs::path const& home) {
     Config config;
     std::error_code error;
     config.home = fs::canonical(home, error);
-    if (error) return Error(Fault::not_found, "there is no home at " + home.string() + "; make one with: parley init");
+    if (error)
+        return Error(Fault::not_found,
+                     "there is no home at " + home.string() + "; make one with: parley init");
     Complaints complaints;
     Hasher hash("parley.config/1");
     TRY(file, read(config.home, "parley.yaml"));
     if (!file.is_there)
-        return Error(Fault::not_found, (config.home / "parley.yaml").string() + " is missing; make a home with: parley init");
+        return Error(Fault::not_found, (config.home / "parley.yaml").string() +
+                                           " is missing; make a home with: parley init");
     hash.field(std::string_view(file.text));
-    if (auto tree = parse_yaml(file.text, file.name)) top_from(*tree, file.name, config, complaints);
-    else complaints.add(tree.error().what);
+    if (auto tree = parse_yaml(file.text, file.name))
+        top_from(*tree, file.name, config, complaints);
+    else
+        complaints.add(tree.error().what);
     agents_from(config, complaints, hash);
     TRY(overrides, read(config.home, "overrides.yaml"));
     hash.field(std::string_view(overrides.text));
-    if (auto tree = parse_yaml(overrides.text, overrides.name)) overrides_from(*tree, overrides.name, config, complaints);
-    else complaints.add(tree.error().what);
+    if (auto tree = parse_yaml(overrides.text, overrides.name))
+        overrides_from(*tree, overrides.name, config, complaints);
+    else
+        complaints.add(tree.error().what);
     if (!complaints.any()) check_together(config, complaints);
     if (complaints.any()) return Error(Fault::bad_input, complaints.take());
     config.digest = hex(hash.done());

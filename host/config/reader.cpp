@@ -42,11 +42,14 @@ bool looks_secret(std::string_view key, std::string_view value) {
     std::string name(key);
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    auto ends = [&](std::string_view tail) { return name == tail || name.ends_with('_' + std::string(tail)); };
+    auto ends = [&](std::string_view tail) {
+        return name == tail || name.ends_with('_' + std::string(tail));
+    };
     if (!value.empty() && (ends("token") || ends("secret") || ends("password") || ends("passwd") ||
                            ends("api_key") || ends("apikey") || ends("private_key")))
         return true;
-    for (auto const* prefix : {"sk-", "xoxb-", "xapp-", "ghp_", "github_pat_", "glpat-", "AKIA", "AIza", "apa_", "apr_"})
+    for (auto const* prefix :
+         {"sk-", "xoxb-", "xapp-", "ghp_", "github_pat_", "glpat-", "AKIA", "AIza", "apa_", "apr_"})
         if (has_prefix_and_length(value, prefix, 20)) return true;
     auto colon = value.find(':');
     return colon >= 6 && colon < 14 && value.size() >= colon + 31 &&
@@ -75,7 +78,8 @@ MapReader::MapReader(Yaml const& node, std::string const& file, Complaints& comp
 void MapReader::text(char const* key, std::string& out) const {
     auto const* value = get(key);
     if (!value) return;
-    if (value->kind != Yaml::Kind::scalar) return complain(*value, std::string(key) + " must be text");
+    if (value->kind != Yaml::Kind::scalar)
+        return complain(*value, std::string(key) + " must be text");
     out = value->text;
 }
 
@@ -83,7 +87,8 @@ void MapReader::boolean(char const* key, bool& out) const {
     word(key, out, {{"true", true}, {"false", false}});
 }
 
-void MapReader::whole(char const* key, std::int64_t& out, std::int64_t least, std::int64_t most) const {
+void MapReader::whole(char const* key, std::int64_t& out, std::int64_t least,
+                      std::int64_t most) const {
     auto const* value = get(key);
     if (!value) return;
     auto number = value->kind == Yaml::Kind::scalar && value->text.size() < 19 &&
@@ -114,8 +119,10 @@ void MapReader::texts(char const* key, std::vector<std::string>& out) const {
     if (value->kind != Yaml::Kind::list)
         return complain(*value, std::string(key) + " must be a list, such as [one, two]");
     for (auto const& item : value->items) {
-        if (item.kind != Yaml::Kind::scalar) complain(item, std::string(key) + " holds something that is not text");
-        else out.push_back(item.text);
+        if (item.kind != Yaml::Kind::scalar)
+            complain(item, std::string(key) + " holds something that is not text");
+        else
+            out.push_back(item.text);
     }
 }
 
@@ -127,29 +134,36 @@ void MapReader::secrets(char const* key, std::map<std::string, SecretName>& out)
     for (std::size_t i = 0; i < value->keys.size(); ++i) {
         auto const& item = value->items[i];
         if (looks_secret("", item.text)) {
-            complain(item, "this looks like a secret itself; put it into the vault with `parley "
-                           "secret set SCOPE/KEY` and write SCOPE/KEY here");
+            complain(item,
+                     "this looks like a secret itself; put it into the vault with `parley "
+                     "secret set SCOPE/KEY` and write SCOPE/KEY here");
             continue;
         }
-        auto name = item.kind == Yaml::Kind::scalar ? parse_secret_name(item.text)
-                                                    : Result<SecretName>(Error(Fault::bad_input, "it must be SCOPE/KEY"));
-        if (!name) complain(item, name.error().what);
-        else out[value->keys[i].text] = *name;
+        auto name = item.kind == Yaml::Kind::scalar
+                        ? parse_secret_name(item.text)
+                        : Result<SecretName>(Error(Fault::bad_input, "it must be SCOPE/KEY"));
+        if (!name)
+            complain(item, name.error().what);
+        else
+            out[value->keys[i].text] = *name;
     }
 }
 
 static void refuse_secrets(MapReader const& reader, Yaml const& node, std::string_view key) {
     for (std::size_t i = 0; i < node.items.size(); ++i)
-        refuse_secrets(reader, node.items[i], node.kind == Yaml::Kind::map ? std::string_view(node.keys[i].text) : key);
+        refuse_secrets(reader, node.items[i],
+                       node.kind == Yaml::Kind::map ? std::string_view(node.keys[i].text) : key);
     if (node.kind == Yaml::Kind::scalar && looks_secret(key, node.text))
-        reader.complain(node, "'" + std::string(key) + "' looks like a secret; put it into the vault with "
-                              "`parley secret set SCOPE/KEY` and name it under secrets:");
+        reader.complain(node, "'" + std::string(key) +
+                                  "' looks like a secret; put it into the vault with "
+                                  "`parley secret set SCOPE/KEY` and name it under secrets:");
 }
 
 void MapReader::json(char const* key, std::string& out) const {
     auto const* value = get(key);
     if (!value || value->kind == Yaml::Kind::null) return;
-    if (value->kind != Yaml::Kind::map) return complain(*value, std::string(key) + " must be a mapping");
+    if (value->kind != Yaml::Kind::map)
+        return complain(*value, std::string(key) + " must be a mapping");
     refuse_secrets(*this, *value, key);
     out = yaml_to_json(*value);
 }

@@ -23,9 +23,12 @@ public:
     void secrets(char const* key, std::map<std::string, SecretName>& out) const;
     void json(char const* key, std::string& out) const;  // a mapping; refuses secrets in it
     template <class E>
-    void word(char const* key, E& out, std::initializer_list<std::pair<char const*, E>> words) const;
+    void word(char const* key, E& out,
+              std::initializer_list<std::pair<char const*, E>> words) const;
 
-    void complain(Yaml const& at, std::string const& what) const { complaints_.add(file_, at, what); }
+    void complain(Yaml const& at, std::string const& what) const {
+        complaints_.add(file_, at, what);
+    }
     std::string const& file() const { return file_; }
     Complaints& complaints() const { return complaints_; }
 

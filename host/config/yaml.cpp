@@ -21,8 +21,8 @@ struct Builder {
 
     void fail(YAML::Mark const& mark, std::string const& what) {
         if (error.empty())
-            error = file + ':' + std::to_string(mark.line + 1) + ':' + std::to_string(mark.column + 1) +
-                    ": " + what;
+            error = file + ':' + std::to_string(mark.line + 1) + ':' +
+                    std::to_string(mark.column + 1) + ": " + what;
     }
 
     Yaml build(YAML::Node const& node, std::size_t depth) {
@@ -40,7 +40,8 @@ struct Builder {
                 out.kind = Yaml::Kind::scalar;
                 out.text = node.Scalar();
                 out.quoted = node.Tag() == "!";
-                if (!out.quoted && (out.text == "null" || out.text == "~")) out.kind = Yaml::Kind::null;
+                if (!out.quoted && (out.text == "null" || out.text == "~"))
+                    out.kind = Yaml::Kind::null;
                 break;
             case YAML::NodeType::Sequence:
                 out.kind = Yaml::Kind::list;
@@ -58,7 +59,8 @@ struct Builder {
                         return out;
                     }
                     if (!seen.insert(pair.first.Scalar()).second) {
-                        fail(pair.first.Mark(), "the key '" + pair.first.Scalar() + "' stands twice");
+                        fail(pair.first.Mark(),
+                             "the key '" + pair.first.Scalar() + "' stands twice");
                         return out;
                     }
                     out.keys.push_back(build(pair.first, depth + 1));
@@ -68,7 +70,8 @@ struct Builder {
                 }
                 break;
             }
-            default: break;
+            default:
+                break;
         }
         return out;
     }
@@ -82,16 +85,19 @@ bool is_number(std::string const& text, bool& whole) {
         whole = at < text.size() && (text[at] != '0' || text.size() == at + 1);
         return whole;
     }
-    if (text.find_first_not_of("0123456789.eE+-", at) != std::string::npos || !isdigit(static_cast<unsigned char>(text[at])))
+    if (text.find_first_not_of("0123456789.eE+-", at) != std::string::npos ||
+        !isdigit(static_cast<unsigned char>(text[at])))
         return false;
     char* end = nullptr;
     std::strtod(text.c_str(), &end);
-    return end && *end == '\0' && text.back() != '.' ;
+    return end && *end == '\0' && text.back() != '.';
 }
 
 void write_json(JsonWriter& out, Yaml const& node) {
     switch (node.kind) {
-        case Yaml::Kind::null: out.null(); return;
+        case Yaml::Kind::null:
+            out.null();
+            return;
         case Yaml::Kind::list:
             out.begin('[');
             for (auto const& item : node.items) write_json(out, item);
@@ -105,13 +111,17 @@ void write_json(JsonWriter& out, Yaml const& node) {
             }
             out.end('}');
             return;
-        case Yaml::Kind::scalar: break;
+        case Yaml::Kind::scalar:
+            break;
     }
     bool whole = false;
-    if (!node.quoted && (node.text == "true" || node.text == "false")) out.boolean(node.text == "true");
+    if (!node.quoted && (node.text == "true" || node.text == "false"))
+        out.boolean(node.text == "true");
     else if (!node.quoted && node.text.size() < 19 && is_number(node.text, whole))
-        out.raw(node.text[0] == '+' ? std::string_view(node.text).substr(1) : std::string_view(node.text));
-    else out.string(node.text);
+        out.raw(node.text[0] == '+' ? std::string_view(node.text).substr(1)
+                                    : std::string_view(node.text));
+    else
+        out.string(node.text);
 }
 
 }  // namespace
@@ -149,9 +159,9 @@ Result<Yaml> parse_yaml(std::string_view text, std::string const& file) {
         if (tree.kind == Yaml::Kind::null) tree.kind = Yaml::Kind::map;
         return tree;
     } catch (YAML::Exception const& failure) {
-        return Error(Fault::bad_input,
-                     file + ':' + std::to_string(failure.mark.line + 1) + ':' +
-                         std::to_string(failure.mark.column + 1) + ": " + failure.msg);
+        return Error(Fault::bad_input, file + ':' + std::to_string(failure.mark.line + 1) + ':' +
+                                           std::to_string(failure.mark.column + 1) + ": " +
+                                           failure.msg);
     } catch (std::exception const& failure) {
         return Error(Fault::bad_input, file + ":1:1: " + failure.what());
     }

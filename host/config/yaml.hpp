@@ -14,11 +14,11 @@ namespace parley {
 
 struct Yaml {
     enum class Kind { null, scalar, list, map } kind = Kind::null;
-    std::string text;             // of a scalar
-    bool quoted = false;          // a quoted scalar is a string whatever it looks like
-    std::vector<Yaml> items;      // of a list, or the values of a map
-    std::vector<Yaml> keys;       // of a map
-    int line = 0, column = 0;     // from 1
+    std::string text;          // of a scalar
+    bool quoted = false;       // a quoted scalar is a string whatever it looks like
+    std::vector<Yaml> items;   // of a list, or the values of a map
+    std::vector<Yaml> keys;    // of a map
+    int line = 0, column = 0;  // from 1
 
     Yaml const* find(std::string_view key) const;
 };

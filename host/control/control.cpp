@@ -96,10 +96,9 @@ void Control::handle(Request request, std::shared_ptr<Reply> reply) {
     auto mark = request.target.find('?');
     auto path = std::string_view(request.target).substr(0, mark);
     auto found = match(request.method, path);
-    if (!found) return send_error(*reply, found.error());
 
     // Who asks comes before what there is: a stranger learns nothing of paths.
-    auto needed = found->route ? found->route->access : Access::read;
+    auto needed = found && found->route ? found->route->access : Access::read;
     if (auto denial = Doorman::needs(needed, caller, request)) {
         if (denial->status == 401 && request.header("authorization")) {
             doorman_.count_failure(request, now_us);
@@ -118,6 +117,7 @@ void Control::handle(Request request, std::shared_ptr<Reply> reply) {
         }
         return send_problem(*reply, denial->status, denial->detail);
     }
+    if (!found) return send_error(*reply, found.error());
     if (!found->path_is_known) return send_problem(*reply, 404, "there is no such path");
     if (!found->route) {
         Response response;

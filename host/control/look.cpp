@@ -266,8 +266,10 @@ void Control::approval(Asked& asked) {
 
 void Control::plugins(Asked& asked) {
     Page page(asked.query);
-    for (auto const& entry : deps_.plugins->entries())
-        if (!page.add(to_json(entry), entry.id.text)) break;
+    // By place: ids are not in order here, and two refused files may share one.
+    auto const& entries = deps_.plugins->entries();
+    for (auto place = number_at(asked.query, "after", 0); place < entries.size(); ++place)
+        if (!page.add(to_json(entries[place]), std::to_string(place + 1))) break;
     send_json(*asked.reply, page.take());
 }
 
@@ -290,8 +292,9 @@ void Control::secrets(Asked& asked) {
 
 void Control::budgets(Asked& asked) {
     Page page(asked.query);
-    for (auto const& view : deps_.budgets->view(*deps_.flow->config()))
-        if (!page.add(to_json(view), view.name)) break;
+    auto views = deps_.budgets->view(*deps_.flow->config());
+    for (auto place = number_at(asked.query, "after", 0); place < views.size(); ++place)
+        if (!page.add(to_json(views[place]), std::to_string(place + 1))) break;
     send_json(*asked.reply, page.take());
 }
 

@@ -106,6 +106,7 @@ Result<std::string> percent_decoded(std::string_view text) {
 
 Result<Match> match(std::string_view method, std::string_view path) {
     Match found;
+    if (!path.starts_with('/')) return found;
     auto given = segments(path);
     std::vector<std::string_view> parts;
     for (auto const& route : routes()) {
@@ -113,7 +114,9 @@ Result<Match> match(std::string_view method, std::string_view path) {
         // A fixed word is listed before the pattern that would also take it.
         if (found.path_is_known && found.route) break;
         found.path_is_known = true;
-        found.allow += (found.allow.empty() ? "" : ", ") + std::string(route.method);
+        // A word and a pattern that both fit may share a method.
+        if (found.allow.find(route.method) == std::string::npos)
+            found.allow += (found.allow.empty() ? "" : ", ") + std::string(route.method);
         if (route.method != method) continue;
         found.route = &route;
         for (auto part : parts) {

@@ -32,7 +32,9 @@ void harden() {
     std::signal(SIGPIPE, SIG_IGN);
 }
 
-std::string actor_host() { return R"({"type":"host"})"; }
+std::string actor_host() {
+    return R"({"type":"host"})";
+}
 
 // All rooms, as members in plan order, so that they go in reverse.
 class Daemon {
@@ -51,7 +53,8 @@ private:
     void record_refusals();
     Result<> reload(char const* why);
     void stop();
-    void note_secret_use(SecretName const& name, std::string const& worker, std::string const& host);
+    void note_secret_use(SecretName const& name, std::string const& worker,
+                         std::string const& host);
 
     std::filesystem::path home_;
     Trace trace_;
@@ -122,22 +125,24 @@ void Daemon::build_worker_deps() {
     workers_.http = http_.get();
     workers_.worker_program = worker_program();
     workers_.secret = [this](SecretName const& name) { return vault_->get(name.scope, name.key); };
-    workers_.secret_used = [this](SecretName const& name, std::string const& worker, std::string const& host) {
-        note_secret_use(name, worker, host);
-    };
+    workers_.secret_used = [this](SecretName const& name, std::string const& worker,
+                                  std::string const& host) { note_secret_use(name, worker, host); };
     workers_.find_secret = [this](std::string_view text) { return vault_->find_secret_in(text); };
     workers_.trace = [this](int level, std::string const& worker, std::string_view text) {
-        trace_.write(static_cast<Trace::Level>(std::clamp(level, 0, 3)), '[' + worker + "] " + std::string(text));
+        trace_.write(static_cast<Trace::Level>(std::clamp(level, 0, 3)),
+                     '[' + worker + "] " + std::string(text));
     };
     workers_.kv_get = [this](std::string const& worker, std::string_view key) {
         return ledger_->get(Table::kv, worker + '/' + std::string(key));
     };
-    workers_.kv_put = [this](std::string const& worker, std::string key, std::optional<std::string> value,
-                             std::function<void()> durable) {
+    workers_.kv_put = [this](std::string const& worker, std::string key,
+                             std::optional<std::string> value, std::function<void()> durable) {
         auto batch = ledger_->begin();
         auto whole = worker + '/' + key;
-        if (value) batch.put(Table::kv, whole, std::move(*value));
-        else batch.erase(Table::kv, whole);
+        if (value)
+            batch.put(Table::kv, whole, std::move(*value));
+        else
+            batch.erase(Table::kv, whole);
         ledger_->commit(std::move(batch), std::move(durable));
     };
 }
@@ -146,18 +151,20 @@ void Daemon::build_worker_deps() {
 Result<> Daemon::check_vault_age() {
     auto known = ledger_->get(Table::meta, vault_generation);
     if (known && std::strtoull(known->c_str(), nullptr, 10) > vault_->generation())
-        return Error(Fault::conflict,
-                     "the vault is older (generation " + std::to_string(vault_->generation()) +
-                         ") than the one that the ledger knows (" + *known +
-                         "); put the newer file back, or accept it with: parley ledger accept-loss");
+        return Error(
+            Fault::conflict,
+            "the vault is older (generation " + std::to_string(vault_->generation()) +
+                ") than the one that the ledger knows (" + *known +
+                "); put the newer file back, or accept it with: parley ledger accept-loss");
     return ok();
 }
 
 Result<> Daemon::open_doors() {
     MUST(check_vault_age());
-    server_ = std::make_unique<HttpServer>(loop_, [this](Request request, std::shared_ptr<Reply> reply) {
-        control_->handle(std::move(request), std::move(reply));
-    });
+    server_ =
+        std::make_unique<HttpServer>(loop_, [this](Request request, std::shared_ptr<Reply> reply) {
+            control_->handle(std::move(request), std::move(reply));
+        });
     MUST(server_->listen_tcp(config_->listen_host, config_->listen_port));
     MUST(server_->listen_unix(home_ / "run/parley.sock"));
 
@@ -194,8 +201,10 @@ Result<> Daemon::open_doors() {
     doors.reload = [this] { return reload("the API changed them"); };
     control_ = std::make_unique<Control>(std::move(doors));
     control_->doorman().answers_to(config_->listen_host, server_->port(), config_->public_url);
-    ledger_->on_durable([this](std::shared_ptr<Record const> record) { control_->recorded(std::move(record)); });
-    flow_->on_delta([this](Session const& session, std::string_view text) { control_->delta(session, text); });
+    ledger_->on_durable(
+        [this](std::shared_ptr<Record const> record) { control_->recorded(std::move(record)); });
+    flow_->on_delta(
+        [this](Session const& session, std::string_view text) { control_->delta(session, text); });
 
     JsonWriter started;
     started.begin('{').pair("version", PARLEY_VERSION).pair("config", config_->digest);
@@ -225,7 +234,8 @@ void Daemon::record(char const* kind, std::string body) {
 void Daemon::record_refusals() {
     for (auto const& entry : plugins_.entries()) {
         if (entry.state != PluginState::refused) continue;
-        trace_.write(Trace::Level::warn, "plugin " + entry.id.text + " is refused: " + entry.reason);
+        trace_.write(Trace::Level::warn,
+                     "plugin " + entry.id.text + " is refused: " + entry.reason);
         JsonWriter body;
         body.begin('{').pair("plugin", entry.id.text).pair("reason", entry.reason).end('}');
         record("plugin.refused", body.take());
@@ -233,7 +243,8 @@ void Daemon::record_refusals() {
 }
 
 // One record for each secret and worker an hour: a use is no event of its own.
-void Daemon::note_secret_use(SecretName const& name, std::string const& worker, std::string const& host) {
+void Daemon::note_secret_use(SecretName const& name, std::string const& worker,
+                             std::string const& host) {
     auto& last = secret_uses_[name.text() + ' ' + worker + ' ' + host];
     auto now_us = ledger_->now_us();
     if (last && now_us - last < 3'600'000'000) return;
@@ -248,11 +259,16 @@ Result<> Daemon::reload(char const* why) {
     auto config = load_config(home_);
     notify("READY=1");
     if (!config) {
-        trace_.write(Trace::Level::error, "the configuration was not changed: " + config.error().what);
+        trace_.write(Trace::Level::error,
+                     "the configuration was not changed: " + config.error().what);
         return config.error();
     }
     JsonWriter body;
-    body.begin('{').pair("from", config_->digest).pair("to", config->digest).pair("why", why).end('}');
+    body.begin('{')
+        .pair("from", config_->digest)
+        .pair("to", config->digest)
+        .pair("why", why)
+        .end('}');
     config_ = std::make_shared<Config const>(std::move(*config));
     plugins_.scan(plugin_folder(), *config_);
     control_->doorman().answers_to(config_->listen_host, server_->port(), config_->public_url);
@@ -283,8 +299,11 @@ int Daemon::run() {
             stop();
         }
     });
-    auto host = config_->listen_host.find(':') == std::string::npos ? config_->listen_host : '[' + config_->listen_host + ']';
-    std::fprintf(stderr, "ready: http://%s:%d  home %s\n", host.c_str(), server_->port(), home_.c_str());
+    auto host = config_->listen_host.find(':') == std::string::npos
+                    ? config_->listen_host
+                    : '[' + config_->listen_host + ']';
+    std::fprintf(stderr, "ready: http://%s:%d  home %s\n", host.c_str(), server_->port(),
+                 home_.c_str());
     notify("READY=1");
     loop_.run();
     return exit_code_;

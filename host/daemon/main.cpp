@@ -3,5 +3,6 @@
 #include "daemon/daemon.hpp"
 
 int main(int argc, char** argv) {
-    return parley::run_cli(argc, argv, {parley::run_host, parley::plugin_folder(), parley::worker_program()});
+    return parley::run_cli(argc, argv,
+                           {parley::run_host, parley::plugin_folder(), parley::worker_program()});
 }

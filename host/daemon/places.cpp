@@ -14,7 +14,8 @@ std::filesystem::path program_folder() {
 std::filesystem::path first_of(std::initializer_list<std::filesystem::path> places) {
     std::error_code error;
     for (auto const& place : places)
-        if (std::filesystem::exists(place, error)) return std::filesystem::weakly_canonical(place, error);
+        if (std::filesystem::exists(place, error))
+            return std::filesystem::weakly_canonical(place, error);
     return *places.begin();
 }
 
@@ -29,7 +30,8 @@ std::filesystem::path plugin_folder() {
 std::filesystem::path worker_program() {
     if (auto const* given = std::getenv("PARLEY_WORKER")) return given;
     auto here = program_folder();
-    return first_of({here / "../libexec/parley/parley-worker", here / "../host/worker/parley-worker"});
+    return first_of(
+        {here / "../libexec/parley/parley-worker", here / "../host/worker/parley-worker"});
 }
 
 }  // namespace parley

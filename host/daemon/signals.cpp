@@ -21,7 +21,8 @@ struct Signals::Inside {
 };
 
 Signals::Signals(Loop& loop, std::function<void(int)> told)
-    : inside_(new Inside{boost::asio::signal_set(loop.context(), SIGTERM, SIGINT, SIGHUP), std::move(told)}) {
+    : inside_(new Inside{boost::asio::signal_set(loop.context(), SIGTERM, SIGINT, SIGHUP),
+                         std::move(told)}) {
     inside_->wait();
 }
 

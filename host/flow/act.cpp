@@ -12,13 +12,18 @@ namespace parley {
 
 namespace {
 
-std::string call_key(SessionId const& id, CallId const& call) { return id.text + '/' + call.text; }
+std::string call_key(SessionId const& id, CallId const& call) {
+    return id.text + '/' + call.text;
+}
 
 char const* word_for(GrantNeed::Access access) {
     switch (access) {
-        case GrantNeed::Access::read: return "read";
-        case GrantNeed::Access::write: return "write";
-        case GrantNeed::Access::run: return "run";
+        case GrantNeed::Access::read:
+            return "read";
+        case GrantNeed::Access::write:
+            return "write";
+        case GrantNeed::Access::run:
+            return "run";
     }
     return "run";
 }
@@ -39,9 +44,9 @@ Result<Invocation> Flow::prepare(Session const& session, Turn::OpenCall const& c
         for (auto const& [name, entry] : skills_.all())
             if (agent && may_use(*agent, entry.plugin, entry.spec->name, entry.first_party))
                 names += (names.empty() ? "" : ", ") + name;
-        return Error(Fault::not_found,
-                     "there is no skill named '" + visible(clipped(call.skill, 64)) +
-                         "'; there are: " + (names.empty() ? "none" : names));
+        return Error(Fault::not_found, "there is no skill named '" +
+                                           visible(clipped(call.skill, 64)) +
+                                           "'; there are: " + (names.empty() ? "none" : names));
     }
     Invocation invocation;
     invocation.skill = skill;
@@ -116,7 +121,8 @@ Result<Binding> Flow::binding_for(Session const& session, Turn const& turn, std:
                                  (grant.path.empty() ? "" : ' ' + grant.path.string()));
     }
     binding.profile = runs ? "own mount and pid namespaces; home, key and control socket hidden"
-                           : invocation.grants.empty() ? "no files" : "only the granted folders";
+                      : invocation.grants.empty() ? "no files"
+                                                  : "only the granted folders";
     if (plugin != config_->plugins.end())
         binding.profile += std::string("; ") + name_of(plugin->second.isolation) + " isolation";
     binding.profile += "; at most " + std::to_string(timeout_of(*skill.spec).count() / 1000) + " s";
@@ -141,8 +147,7 @@ void Flow::consider(Change& change, Session& session, Turn& turn, std::size_t in
     auto binding = binding_for(session, turn, index, *invocation);
     if (!binding) return refuse(binding.error().what);
     auto expires =
-        deps_.ledger->now_us() +
-        std::chrono::microseconds(config_->approvals_expire_after).count();
+        deps_.ledger->now_us() + std::chrono::microseconds(config_->approvals_expire_after).count();
     auto approval = deps_.approvals->request(change.batch, *binding, expires, session.cause);
     turn.set_phase(index, CallPhase::parked);
     turn.set_approval(index, approval.id.text);
@@ -252,8 +257,10 @@ void Flow::call_answered(SessionId const& id, CallId const& call, std::uint64_t 
             commit(std::move(change));
             return reconcile(id, call);
         }
-        if (is_open) call_unknown(change, session, *turn, index, result.error().what);
-        else settle(change, session, *turn, index, result.error().what, true, "skill.failed");
+        if (is_open)
+            call_unknown(change, session, *turn, index, result.error().what);
+        else
+            settle(change, session, *turn, index, result.error().what, true, "skill.failed");
     }
     go_on(change, session, *turn, {});
     commit(std::move(change));
@@ -336,7 +343,8 @@ void Flow::reconcile(SessionId const& id, CallId const& call) {
     if (index == std::string::npos) return;
     auto finish = [this, id, call](Result<std::string> answer) {
         auto now = deps_.sessions->find(id);
-        auto now_turn = now ? Turn::from_json(now->turn) : Result<Turn>(Error(Fault::not_found, ""));
+        auto now_turn =
+            now ? Turn::from_json(now->turn) : Result<Turn>(Error(Fault::not_found, ""));
         if (stopping_ || !now_turn) return;
         auto at = now_turn->find(call.text);
         if (at == std::string::npos || now_turn->calls()[at].phase != CallPhase::sent) return;
@@ -352,7 +360,8 @@ void Flow::reconcile(SessionId const& id, CallId const& call) {
                    "It was interrupted, and the plugin reports that it was not done.", true,
                    "skill.failed");
         else
-            call_unknown(change, session, *now_turn, at, "the plugin could not tell what became of it");
+            call_unknown(change, session, *now_turn, at,
+                         "the plugin could not tell what became of it");
         go_on(change, session, *now_turn, {});
         commit(std::move(change));
     };
@@ -363,7 +372,8 @@ void Flow::reconcile(SessionId const& id, CallId const& call) {
     sink.on_done = [finish, worker](Result<std::string> result) { finish(std::move(result)); };
     CallOptions options;
     options.timeout = timeout_of(*invocation->skill->spec);
-    worker->start(Verb::skill_reconcile, invoke_request(*invocation, options.timeout), options, sink);
+    worker->start(Verb::skill_reconcile, invoke_request(*invocation, options.timeout), options,
+                  sink);
 }
 
 }  // namespace parley

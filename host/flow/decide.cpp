@@ -64,7 +64,8 @@ void Flow::decide(Approvals::Decision decision, Later<Approval> decided) {
                                    binding.error().what);
             supersede(change, session, *turn, index, binding.error().what);
             told = Error(Fault::conflict, "the call is no longer allowed: " + binding.error().what);
-        } else if (auto used = deps_.approvals->consume(change.batch, approval->id, *binding); !used) {
+        } else if (auto used = deps_.approvals->consume(change.batch, approval->id, *binding);
+                   !used) {
             supersede(change, session, *turn, index, used.error().what);
             told = std::move(used);
         } else {
@@ -102,7 +103,8 @@ void Flow::end_approvals(std::vector<Approval> const& open, ApprovalState state,
         auto change = begin_change();
         deps_.approvals->close(change.batch, approval, state, why);
         auto found = deps_.sessions->find(approval.session);
-        auto turn = found ? Turn::from_json(found->turn) : Result<Turn>(Error(Fault::not_found, ""));
+        auto turn =
+            found ? Turn::from_json(found->turn) : Result<Turn>(Error(Fault::not_found, ""));
         auto index = turn ? turn->find(approval.call.text) : std::string::npos;
         if (index != std::string::npos && turn->calls()[index].approval == approval.id.text &&
             turn->calls()[index].phase == CallPhase::parked) {
@@ -120,7 +122,8 @@ void Flow::arm_expiry() {
     auto next = deps_.approvals->next_expiry_us();
     if (next == 0 || stopping_) return expiry_timer_.reset();
     auto wait = std::chrono::microseconds(std::max<std::int64_t>(next - deps_.ledger->now_us(), 0));
-    expiry_timer_ = deps_.loop->after(wait + std::chrono::milliseconds(1), [this] { expire_due(); });
+    expiry_timer_ =
+        deps_.loop->after(wait + std::chrono::milliseconds(1), [this] { expire_due(); });
 }
 
 void Flow::cancel(SessionId const& id, std::string actor, Later<> done) {
@@ -172,15 +175,17 @@ void Flow::resume(SessionId const& id, std::string actor, Later<> done) {
     auto found = deps_.sessions->find(id);
     if (!found) return refuse(*deps_.loop, done, Error(Fault::not_found, "no session " + id.text));
     if (found->state != SessionState::stopped)
-        return refuse(*deps_.loop, done,
-                      Error(Fault::conflict, std::string("the session is ") + name_of(found->state)));
+        return refuse(
+            *deps_.loop, done,
+            Error(Fault::conflict, std::string("the session is ") + name_of(found->state)));
     auto session = *found;
     auto turn = Turn::from_json(session.turn.empty() ? "{}" : session.turn);
     if (!turn || turn->has(CallPhase::unknown))
         return refuse(*deps_.loop, done,
                       Error(Fault::conflict, "a call's outcome is unknown; resolve it first"));
     if (!agent_of(session))
-        return refuse(*deps_.loop, done, Error(Fault::conflict, "its agent is no longer configured"));
+        return refuse(*deps_.loop, done,
+                      Error(Fault::conflict, "its agent is no longer configured"));
     auto change = begin_change();
     change.batch.erase(Table::session_index, "budget/" + id.text);
     session.reason.clear();

@@ -24,8 +24,7 @@ std::string_view shown_conversation(InstanceName const& instance, AgentName cons
 std::string queued_body(OutboxEntry const& entry, bool is_notice) {
     JsonWriter body;
     body.begin('{').pair("id", entry.id.text).pair("instance", entry.instance.text);
-    body.pair("conversation",
-              shown_conversation(entry.instance, entry.agent, entry.conversation));
+    body.pair("conversation", shown_conversation(entry.instance, entry.agent, entry.conversation));
     if (is_notice) body.key("notice").boolean(true);
     return body.pair("text", entry.text).end('}').take();
 }
@@ -166,8 +165,8 @@ void Flow::sent(OutboxId const& id, SendOutcome outcome) {
         change.batch.record(std::move(draft));
     };
     auto line = std::pair(entry->instance.text, entry->conversation);
-    bool again = !outcome.delivered && !outcome.left && outcome.retryable &&
-                 entry->attempts < send_tries;
+    bool again =
+        !outcome.delivered && !outcome.left && outcome.retryable && entry->attempts < send_tries;
     entry->detail = clipped(visible(outcome.detail), 500);
     if (outcome.delivered) {
         record("message.delivered");
@@ -184,15 +183,18 @@ void Flow::sent(OutboxId const& id, SendOutcome outcome) {
     commit(std::move(change));
     auto found = lines_.find(line);
     if (again) {
-        auto wait = std::chrono::milliseconds(250) * (1 << std::min<std::int64_t>(entry->attempts, 7));
+        auto wait =
+            std::chrono::milliseconds(250) * (1 << std::min<std::int64_t>(entry->attempts, 7));
         timers_["send/" + id.text] = deps_.loop->after(
             wait, [this, line] { next_in_line(InstanceName(line.first), line.second); });
         return;
     }
     if (found == lines_.end()) return;
     if (!found->second.empty() && found->second.front() == id) found->second.pop_front();
-    if (found->second.empty()) lines_.erase(found);
-    else next_in_line(InstanceName(line.first), line.second);
+    if (found->second.empty())
+        lines_.erase(found);
+    else
+        next_in_line(InstanceName(line.first), line.second);
 }
 
 // Sends the first of a line, when its channel is there and it is not on its way already.

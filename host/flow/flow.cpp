@@ -39,7 +39,9 @@ void Flow::on_delta(std::function<void(Session const&, std::string_view)> told) 
     delta_ = std::move(told);
 }
 
-Flow::Change Flow::begin_change() { return {deps_.ledger->begin(), {}}; }
+Flow::Change Flow::begin_change() {
+    return {deps_.ledger->begin(), {}};
+}
 
 void Flow::commit(Change change) {
     if (change.batch.records() > 0) deps_.gate->add_due_refusals(change.batch);
@@ -101,11 +103,10 @@ Result<std::string> Flow::context(SessionId const& id, Seq at) const {
     TRY(facts, parse_json(body));
     auto base = deps_.ledger->body(text_at(facts, "base"));
     if (!base) return Error(Fault::internal, "the request's base is missing");
-    auto request = request_text(text_at(facts, "wire_model"), int_at(facts, "max_output_tokens"),
-                                *base,
-                                deps_.sessions->fragments(id, int_at(facts, "first_item"),
-                                                          int_at(facts, "last_item")),
-                                text_at(facts, "closing"));
+    auto request = request_text(
+        text_at(facts, "wire_model"), int_at(facts, "max_output_tokens"), *base,
+        deps_.sessions->fragments(id, int_at(facts, "first_item"), int_at(facts, "last_item")),
+        text_at(facts, "closing"));
     if (hex(blake2b(request)) != text_at(facts, "digest"))
         return Error(Fault::internal, "the rebuilt request is not the one that was sent");
     return request;

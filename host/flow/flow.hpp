@@ -3,12 +3,13 @@
 // The sentence of the house as code: a message comes in on a channel, the gate asks whether this
 // sender may speak, the session that owns the conversation wakes, a turn asks a provider and, for
 // each thing that the model wants done, asks permit; then a skill acts; every step is in the ledger
-// before it has an effect; the reply leaves by the channel. Flow knows the order and decides nothing.
+// before it has an effect; the reply leaves by the channel. Flow knows the order and decides
+// nothing.
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/limits.hpp"
 #include "base/loop.hpp"
 #include "base/result.hpp"
-#include "base/limits.hpp"
 #include "channel/channel.hpp"
 #include "config/config.hpp"
 #include "gate/gate.hpp"
@@ -46,8 +47,8 @@ struct FlowDeps {
     std::string vault_id;
     std::filesystem::path key_file;
     std::uint16_t own_port = 0;
-    std::function<bool(std::string& text)> mask;                   // at the doors in
-    std::function<std::string(std::string_view text)> find_secret; // at the ways out
+    std::function<bool(std::string& text)> mask;                    // at the doors in
+    std::function<std::string(std::string_view text)> find_secret;  // at the ways out
     std::function<void(int level, std::string const& text)> trace;
 };
 
@@ -223,10 +224,10 @@ private:
         std::shared_ptr<Channel> channel;
     };
     std::map<InstanceName, OpenChannel> channels_;
-    std::map<std::string, std::shared_ptr<Provider>> providers_;     // by what they are made of
-    std::map<std::string, Provider*> provider_of_model_;             // until a reload
-    std::map<std::string, std::shared_ptr<Worker>> skill_workers_;   // by plugin and file
-    std::map<std::string, Base> bases_;                              // by agent, until a reload
+    std::map<std::string, std::shared_ptr<Provider>> providers_;    // by what they are made of
+    std::map<std::string, Provider*> provider_of_model_;            // until a reload
+    std::map<std::string, std::shared_ptr<Worker>> skill_workers_;  // by plugin and file
+    std::map<std::string, Base> bases_;                             // by agent, until a reload
 
     // Work under way: "session/model" or "session/call" to a token that its callbacks bring back.
     struct Live {
@@ -240,9 +241,9 @@ private:
     bool end_live(std::string const& key, std::uint64_t token);
 
     std::map<std::pair<std::string, std::string>, std::deque<OutboxId>> lines_;
-    std::map<std::string, Loop::Handle> timers_;       // retries, by what they retry
-    std::set<std::string> waiting_for_budget_;         // sessions
-    std::set<std::string> closed_models_;              // after an overrun, until a reload
+    std::map<std::string, Loop::Handle> timers_;  // retries, by what they retry
+    std::set<std::string> waiting_for_budget_;    // sessions
+    std::set<std::string> closed_models_;         // after an overrun, until a reload
     Loop::Handle expiry_timer_, budget_timer_;
     std::function<void(Session const&, std::string_view)> delta_;
 };

@@ -48,8 +48,10 @@ Result<WorkerSpec> Flow::worker_spec(std::string name, PluginEntry const& plugin
     }
     for (auto const& field : manifest.secrets)
         if (field.required && !spec.secrets.contains(field.name))
-            return Error(Fault::bad_input, "its secret '" + field.name + "' is not bound; add "
-                         "secrets: {" + field.name + ": SCOPE/KEY}");
+            return Error(Fault::bad_input, "its secret '" + field.name +
+                                               "' is not bound; add "
+                                               "secrets: {" +
+                                               field.name + ": SCOPE/KEY}");
     for (auto const& [field, secret] : spec.secrets) {
         if (!manifest.secret(field))
             return Error(Fault::bad_input, "the plugin declares no secret '" + field + "'");
@@ -72,17 +74,22 @@ void Flow::watch(std::shared_ptr<Worker> const& worker, std::string const& name,
         if (stopping_) return;
         auto state_of = [&] {
             switch (state) {
-                case Worker::State::starting: return PluginState::loading;
-                case Worker::State::ready: return PluginState::healthy;
-                case Worker::State::restarting: return PluginState::restarting;
-                case Worker::State::quarantined: return PluginState::quarantined;
-                case Worker::State::stopped: return PluginState::stopped;
+                case Worker::State::starting:
+                    return PluginState::loading;
+                case Worker::State::ready:
+                    return PluginState::healthy;
+                case Worker::State::restarting:
+                    return PluginState::restarting;
+                case Worker::State::quarantined:
+                    return PluginState::quarantined;
+                case Worker::State::stopped:
+                    return PluginState::stopped;
             }
             return PluginState::stopped;
         };
         deps_.plugins->set_state(id, state_of(), reason);
-        char const* kind = state == Worker::State::ready        ? "plugin.loaded"
-                           : state == Worker::State::restarting ? "plugin.crashed"
+        char const* kind = state == Worker::State::ready         ? "plugin.loaded"
+                           : state == Worker::State::restarting  ? "plugin.crashed"
                            : state == Worker::State::quarantined ? "plugin.quarantined"
                                                                  : nullptr;
         if (!kind) return;
@@ -136,7 +143,8 @@ void Flow::open_channel(InstanceName const& name, ChannelConfig const& channel) 
         deps_.trace(2, "channel " + name.text + " is not open: " + spec.error().what);
         return close();
     }
-    std::string key = plugin->file->hash() + '\n' + spec->config + '\n' + secrets_text(spec->secrets);
+    std::string key =
+        plugin->file->hash() + '\n' + spec->config + '\n' + secrets_text(spec->secrets);
     if (auto open = channels_.find(name); open != channels_.end()) {
         if (open->second.key == key) return;
         close();
@@ -151,21 +159,20 @@ void Flow::open_channel(InstanceName const& name, ChannelConfig const& channel) 
         if (stopping_ || link == Channel::Link::connecting) return;
         auto change = begin_change();
         Draft draft;
-        draft.kind = link == Channel::Link::connected ? "channel.connected" : "channel.disconnected";
+        draft.kind =
+            link == Channel::Link::connected ? "channel.connected" : "channel.disconnected";
         JsonWriter body;
         body.begin('{').pair("instance", name.text).pair("detail", detail).end('}');
         draft.body = body.take();
         change.batch.record(std::move(draft));
         commit(std::move(change));
-        if (link == Channel::Link::connected)
-            deps_.loop->post([this, name] { wake_lines(name); });
+        if (link == Channel::Link::connected) deps_.loop->post([this, name] { wake_lines(name); });
     };
-    channels_[name] = {key, Channel::open(*deps_.loop, name, worker,
-                                          [this, name] {
-                                              return deps_.ledger->get(Table::cursor, name.text)
-                                                  .value_or("");
-                                          },
-                                          std::move(sink))};
+    channels_[name] = {
+        key, Channel::open(
+                 *deps_.loop, name, worker,
+                 [this, name] { return deps_.ledger->get(Table::cursor, name.text).value_or(""); },
+                 std::move(sink))};
 }
 
 Provider* Flow::provider_for(std::string const& model) {

@@ -31,8 +31,7 @@ void Flow::receive(Inbound message, std::function<void()> taken) {
     auto const& channel = config_->channels.find(message.instance);
     if (stopping_ || channel == config_->channels.end()) return;
     Sender sender{message.sender_ids, message.sender_name};
-    auto admitted =
-        deps_.gate->admit(*config_, channel->second.agent, message.instance, sender);
+    auto admitted = deps_.gate->admit(*config_, channel->second.agent, message.instance, sender);
     auto change = begin_change();
     auto keep_cursor = [&] {
         if (!message.cursor.empty())
@@ -50,8 +49,8 @@ void Flow::receive(Inbound message, std::function<void()> taken) {
     if (!is_utf8(message.text)) message.text = visible(message.text);
     deps_.mask(message.text);
     keep_cursor();
-    auto body = received_body(message.instance, message.conversation, message.external_id,
-                              message.text);
+    auto body =
+        received_body(message.instance, message.conversation, message.external_id, message.text);
     auto name = message.is_private ? std::string() : message.sender_name;
     take_in(change, channel->second.agent, message.instance, message.conversation,
             message.external_id, *admitted,
@@ -69,9 +68,9 @@ void Flow::receive(ApiMessage message, Later<Accepted> accepted) {
     if (!config_->agents.contains(message.agent))
         return later(Error(Fault::not_found, "no agent " + message.agent.text));
     if (message.text.empty() || message.text.size() > limits::message_text_bytes)
-        return later(Error(Fault::bad_input, "a message has 1 to " +
-                                                 std::to_string(limits::message_text_bytes) +
-                                                 " bytes of text"));
+        return later(Error(
+            Fault::bad_input,
+            "a message has 1 to " + std::to_string(limits::message_text_bytes) + " bytes of text"));
     if (message.conversation.size() > limits::sender_id_bytes ||
         message.message_id.size() > limits::sender_id_bytes)
         return later(Error(Fault::bad_input, "a conversation or message id is too long"));
@@ -79,8 +78,7 @@ void Flow::receive(ApiMessage message, Later<Accepted> accepted) {
         return later(Error(Fault::unavailable, "the ledger is behind; try again shortly"));
 
     InstanceName instance("api");
-    if (message.conversation.empty())
-        message.conversation = fresh_id("v-", deps_.ledger->now_us());
+    if (message.conversation.empty()) message.conversation = fresh_id("v-", deps_.ledger->now_us());
     // Conversations of the API belong to an agent each.
     auto conversation = message.agent.text + '/' + message.conversation;
     deps_.mask(message.text);
@@ -91,11 +89,11 @@ void Flow::receive(ApiMessage message, Later<Accepted> accepted) {
             return later(Error(Fault::unavailable, "the session's inbox is full"));
 
     auto change = begin_change();
-    auto taken = take_in(change, message.agent, instance, conversation, message.message_id, "api",
-                         user_fragment(message.text, ""),
-                         received_body(instance, message.conversation, message.message_id,
-                                       message.text),
-                         std::move(message.actor));
+    auto taken =
+        take_in(change, message.agent, instance, conversation, message.message_id, "api",
+                user_fragment(message.text, ""),
+                received_body(instance, message.conversation, message.message_id, message.text),
+                std::move(message.actor));
     taken.conversation = message.conversation;
     change.after.push_back([accepted = std::move(accepted), taken] { accepted(taken); });
     commit(std::move(change));
@@ -181,8 +179,7 @@ void Flow::begin_turn(Change& change, Session& session, std::vector<InboxItem> c
     session.cause = items.back().seq;
     session.last_actor = items.back().actor;
     session.turn_item = session.next_item;
-    for (auto const& item : items)
-        deps_.sessions->add_item(change.batch, session, item.fragment);
+    for (auto const& item : items) deps_.sessions->add_item(change.batch, session, item.fragment);
     // The snapshot that the turn keeps: persona, model and skill list.
     auto const& base = base_for(*agent);
     session.base = base.digest;

@@ -83,7 +83,9 @@ void Flow::recover_session(SessionId const& id, bool lost) {
                 else
                     settle(change, session, turn, i, invocation.error().what, true, "skill.failed");
                 break;
-            case Remedy::reconcile: to_reconcile.push_back(call.id); break;
+            case Remedy::reconcile:
+                to_reconcile.push_back(call.id);
+                break;
             case Remedy::unknown:
                 call_unknown(change, session, turn, i,
                              "the host stopped after the call was let go and before its result was "

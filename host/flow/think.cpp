@@ -12,14 +12,15 @@ namespace parley {
 
 namespace {
 
-
 constexpr char closing_words[] =
     "Summarise the conversation so far for yourself: facts, decisions, open tasks, and what the "
     "person wants. Be complete and brief. Answer with the summary alone.";
 constexpr char summary_base[] =
     R"("system":"Summarise conversations faithfully. Add nothing.","skills":[])";
 
-std::string model_key(SessionId const& id) { return id.text + "/model"; }
+std::string model_key(SessionId const& id) {
+    return id.text + "/model";
+}
 
 // The model call in flight, as the session's row keeps it.
 struct InFlight {
@@ -59,8 +60,11 @@ std::string assistant_fragment(std::string_view text, std::vector<WantedCall> co
     if (!calls.empty()) {
         out.key("calls").begin('[');
         for (auto const& call : calls)
-            out.begin('{').pair("id", call.id.text).pair("name", call.skill)
-                .pair("arguments", call.arguments).end('}');
+            out.begin('{')
+                .pair("id", call.id.text)
+                .pair("name", call.skill)
+                .pair("arguments", call.arguments)
+                .end('}');
         out.end(']');
     }
     return out.end('}').take();
@@ -88,10 +92,10 @@ ModelConfig const* model_of(Config const& config, Session const& session) {
 
 }  // namespace
 
-void Flow::carry_out(Change& change, Session& session, Turn& turn,
-                     std::vector<Step> const& steps) {
+void Flow::carry_out(Change& change, Session& session, Turn& turn, std::vector<Step> const& steps) {
     for (auto const& step : steps) {
-        if (std::holds_alternative<AskModel>(step)) ask_model(change, session, turn);
+        if (std::holds_alternative<AskModel>(step))
+            ask_model(change, session, turn);
         else if (auto const* call = std::get_if<ConsiderCall>(&step))
             consider(change, session, turn, call->index, false);
         else if (auto const* reply = std::get_if<GiveReply>(&step))
@@ -108,7 +112,8 @@ void Flow::go_on(Change& change, Session& session, Turn& turn, std::vector<Step>
     session.turn = turn.to_json();
     carry_out(change, session, turn, steps);
     // Calls that were refused at once are settled already; then the model is asked again.
-    while (session.has_turn() && session.turns == number && session.state == SessionState::running) {
+    while (session.has_turn() && session.turns == number &&
+           session.state == SessionState::running) {
         steps = turn.due();
         if (steps.empty()) break;
         carry_out(change, session, turn, steps);
@@ -127,8 +132,9 @@ void Flow::ask_model(Change& change, Session& session, Turn& turn) {
                        "the model '" + session.model + "' cannot be used; see `parley status`");
     if (closed_models_.contains(session.model))
         return stop_session(change, session, turn, "budget",
-                            "model " + session.model + " cost more than was reserved and is "
-                            "closed until the configuration is reloaded.");
+                            "model " + session.model +
+                                " cost more than was reserved and is "
+                                "closed until the configuration is reloaded.");
     auto earlier = InFlight::from(session.attempt);
     InFlight attempt;
     attempt.number = earlier.number + 1;
@@ -138,7 +144,8 @@ void Flow::ask_model(Change& change, Session& session, Turn& turn) {
     auto base = base_text(session.base);
     auto first = session.first_item, last = session.next_item;
     std::string closing;
-    auto most_bytes = (model->context_tokens - model->max_output_tokens) * limits::context_bytes_per_token;
+    auto most_bytes =
+        (model->context_tokens - model->max_output_tokens) * limits::context_bytes_per_token;
     auto whole = request_text(model->model, model->max_output_tokens, base,
                               deps_.sessions->fragments(session.id, first, last), "");
     if (static_cast<std::int64_t>(whole.size()) > most_bytes) {
@@ -204,7 +211,8 @@ void Flow::send_attempt(SessionId const& id, std::string request, std::int64_t n
     auto token = begin_live(key, {});
     Provider::Sink sink;
     if (delta_)
-        // Streamed text passes the same door as the whole answer will: once a secret shows, no more.
+        // Streamed text passes the same door as the whole answer will: once a secret shows, no
+        // more.
         sink.on_text = [this, session, so_far = std::string()](std::string_view text) mutable {
             so_far += text;
             if (deps_.find_secret(so_far).empty()) delta_(*session, text);
@@ -244,8 +252,7 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, Answer answe
                    answer.cache_read.value_or(0), answer.cache_write.value_or(0)};
     auto usage = believable(reported, {attempt.request_bytes, answer.bytes});
     std::optional<Spend> spent;
-    if (answer.input && answer.output)
-        spent = cost_of(model ? model->price : std::nullopt, usage);
+    if (answer.input && answer.output) spent = cost_of(model ? model->price : std::nullopt, usage);
     auto cost = spent.value_or(attempt.reservation.most);
 
     auto fragment = assistant_fragment(answer.text, calls);
@@ -256,8 +263,10 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, Answer answe
     body.pair("tokens_in", usage.input).pair("tokens_out", usage.output);
     if (usage.cache_read) body.pair("tokens_cached", usage.cache_read);
     body.key("cost_usd");
-    if (model && model->price) body.usd(cost.nano_usd).pair("price_source", "parley.yaml");
-    else body.null().pair("price_source", "unknown");
+    if (model && model->price)
+        body.usd(cost.nano_usd).pair("price_source", "parley.yaml");
+    else
+        body.null().pair("price_source", "unknown");
     body.pair("latency_ms", (deps_.ledger->now_us() - attempt.started_us) / 1000);
     // A last answer stands in message.queued; what comes with calls stands nowhere else.
     if (!calls.empty() && !answer.text.empty()) body.pair("text", answer.text);
@@ -376,8 +385,8 @@ void Flow::settle_attempt(Change& change, Session& session, std::optional<Spend>
     deps_.budgets->settle(change.batch, *config_,
                           ask_of(session, model_of(*config_, session), attempt.request_bytes),
                           reservation, spent);
-    if (spent && (spent->nano_usd > reservation.most.nano_usd ||
-                  spent->tokens > reservation.most.tokens))
+    if (spent &&
+        (spent->nano_usd > reservation.most.nano_usd || spent->tokens > reservation.most.tokens))
         closed_models_.insert(session.model);
 }
 
@@ -427,14 +436,15 @@ void Flow::stop_session(Change& change, Session& session, Turn const& turn, std:
     session.reason = std::move(reason);
     session.detail = std::move(detail);
     session.turn = turn.to_json();
-    if (session.reason == "budget") change.batch.put(Table::session_index, "budget/" + session.id.text, "");
+    if (session.reason == "budget")
+        change.batch.put(Table::session_index, "budget/" + session.id.text, "");
     auto stopped = draft("session.stopped", session);
     JsonWriter body;
     body.begin('{').pair("reason", session.reason).pair("detail", session.detail).end('}');
     stopped.body = body.take();
     auto seq = change.batch.record(std::move(stopped));
-    queue_message(change, session,
-                  "I have stopped (" + session.reason + "): " + session.detail, true, seq);
+    queue_message(change, session, "I have stopped (" + session.reason + "): " + session.detail,
+                  true, seq);
 }
 
 void Flow::wake_those_waiting_for_budget() {
@@ -457,10 +467,11 @@ void Flow::wake_those_waiting_for_budget() {
 void Flow::retry_budget_stops() {
     std::vector<std::string> ids;
     std::string const prefix = "budget/";
-    deps_.ledger->scan(Table::session_index, prefix, "", [&](std::string_view key, std::string_view) {
-        ids.emplace_back(key.substr(prefix.size()));
-        return true;
-    });
+    deps_.ledger->scan(Table::session_index, prefix, "",
+                       [&](std::string_view key, std::string_view) {
+                           ids.emplace_back(key.substr(prefix.size()));
+                           return true;
+                       });
     for (auto const& id : ids) {
         auto found = deps_.sessions->find(SessionId(id));
         bool stands = found && found->state == SessionState::stopped && found->reason == "budget";
@@ -473,8 +484,9 @@ void Flow::retry_budget_stops() {
             continue;
         }
         // Asked in a batch of its own that is dropped: the real one comes with the model call.
-        auto bytes = deps_.sessions->fragments(found->id, found->first_item, found->next_item).size() +
-                     base_text(found->base).size() + 256;
+        auto bytes =
+            deps_.sessions->fragments(found->id, found->first_item, found->next_item).size() +
+            base_text(found->base).size() + 256;
         auto ask = ask_of(*found, model, static_cast<std::int64_t>(bytes));
         auto fits = [&] {
             auto trial = deps_.ledger->begin();

@@ -43,8 +43,10 @@ void Gate::count_refusal(InstanceName const& instance, Sender const& sender) {
     auto found = counts_.find(key);
     if (found == counts_.end()) {
         // Beyond the bound strangers share one line, so that they can fill nothing.
-        if (senders_[instance.text] >= limits::refused_senders) key.second = "others";
-        else ++senders_[instance.text];
+        if (senders_[instance.text] >= limits::refused_senders)
+            key.second = "others";
+        else
+            ++senders_[instance.text];
         found = counts_.try_emplace(key).first;
     }
     ++found->second.count;

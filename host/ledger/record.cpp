@@ -89,7 +89,9 @@ std::string canonical(Record const& r) {
     return out;
 }
 
-Digest hash_of(Record const& record) { return blake2b(canonical(record)); }
+Digest hash_of(Record const& record) {
+    return blake2b(canonical(record));
+}
 
 std::optional<Record> decode_record(std::string_view stored) {
     Reader in{stored};
@@ -139,6 +141,8 @@ void Batch::put(Table table, std::string_view key, std::string value) {
     add(row_key(table, key), std::make_shared<std::string const>(std::move(value)));
 }
 
-void Batch::erase(Table table, std::string_view key) { add(row_key(table, key), nullptr); }
+void Batch::erase(Table table, std::string_view key) {
+    add(row_key(table, key), nullptr);
+}
 
 }  // namespace parley

@@ -75,13 +75,20 @@ void show_list(std::string& out, char const* title, std::vector<std::string> con
 
 char const* name_of(ApprovalState state) {
     switch (state) {
-        case ApprovalState::pending: return "pending";
-        case ApprovalState::approved: return "approved";
-        case ApprovalState::consumed: return "consumed";
-        case ApprovalState::denied: return "denied";
-        case ApprovalState::expired: return "expired";
-        case ApprovalState::superseded: return "superseded";
-        case ApprovalState::cancelled: return "cancelled";
+        case ApprovalState::pending:
+            return "pending";
+        case ApprovalState::approved:
+            return "approved";
+        case ApprovalState::consumed:
+            return "consumed";
+        case ApprovalState::denied:
+            return "denied";
+        case ApprovalState::expired:
+            return "expired";
+        case ApprovalState::superseded:
+            return "superseded";
+        case ApprovalState::cancelled:
+            return "cancelled";
     }
     return "cancelled";
 }
@@ -157,8 +164,10 @@ std::optional<Approval> Approvals::find(ApprovalId const& id) const {
 
 void Approvals::write(Batch& batch, Approval const& approval, bool open) const {
     batch.put(Table::approval, approval.id.text, encode(approval));
-    if (open) batch.put(Table::approval_due, due_key(approval), "");
-    else batch.erase(Table::approval_due, due_key(approval));
+    if (open)
+        batch.put(Table::approval_due, due_key(approval), "");
+    else
+        batch.erase(Table::approval_due, due_key(approval));
 }
 
 Seq Approvals::record(Batch& batch, Approval const& approval, char const* kind, std::string body,

@@ -32,8 +32,8 @@ struct Binding {
     std::vector<std::string> destinations, secrets;  // hosts; scope/key names
     std::string effect;
     std::int64_t cost_ceiling_nano_usd = 0;
-    std::string rules;                               // which asked for this
-    std::string target;                              // "path digest" of a file's present content
+    std::string rules;   // which asked for this
+    std::string target;  // "path digest" of a file's present content
 };
 
 enum class ApprovalState { pending, approved, consumed, denied, expired, superseded, cancelled };
@@ -50,7 +50,7 @@ struct Approval {
     PluginId plugin;
     std::string skill, arguments, shown, digest;
     std::int64_t requested_us = 0, expires_us = 0, decided_us = 0;
-    std::string by;      // JSON actor who decided
+    std::string by;  // JSON actor who decided
     std::string reason;
     Seq requested_seq = 0;
 };
@@ -68,7 +68,8 @@ public:
     std::optional<Approval> find(ApprovalId const& id) const;
 
     // Records approval.requested.
-    Approval request(Batch& batch, Binding const& binding, std::int64_t expires_us, Seq cause) const;
+    Approval request(Batch& batch, Binding const& binding, std::int64_t expires_us,
+                     Seq cause) const;
 
     // A decision carries only id, digest and verdict. Fault::not_found, Fault::conflict (decided,
     // expired or another digest). `actor` is JSON. Expired ones are marked so in the batch.
@@ -80,8 +81,8 @@ public:
     Result<Approval> decide(Batch& batch, Decision const& decision) const;
 
     // In the INTENT batch: the approval must be approved, unexpired and bound to exactly this.
-    // Fault::conflict when it was bound to something else (recorded as superseded), Fault::timed_out
-    // when it expired meanwhile (recorded as expired).
+    // Fault::conflict when it was bound to something else (recorded as superseded),
+    // Fault::timed_out when it expired meanwhile (recorded as expired).
     Result<Approval> consume(Batch& batch, ApprovalId const& id, Binding const& now) const;
 
     // Ends a pending or approved one without use: expired, superseded or cancelled.

@@ -36,8 +36,8 @@ Spend ceiling(std::optional<Price> const& price, std::int64_t request_bytes,
     Spend spend;
     spend.tokens = request_bytes + output_tokens;
     if (price)
-        spend.nano_usd = price_of(request_bytes, dearest_input(*price)) +
-                         price_of(output_tokens, price->output);
+        spend.nano_usd =
+            price_of(request_bytes, dearest_input(*price)) + price_of(output_tokens, price->output);
     return spend;
 }
 
@@ -109,9 +109,9 @@ Spend cost_of(std::optional<Price> const& price, Usage const& usage) {
     spend.tokens = usage.input + usage.output;
     if (price) {
         auto plain = std::max<std::int64_t>(0, usage.input - usage.cache_read - usage.cache_write);
-        spend.nano_usd = price_of(plain, price->input) + price_of(usage.cache_read, price->cache_read) +
-                         price_of(usage.cache_write, price->cache_write) +
-                         price_of(usage.output, price->output);
+        spend.nano_usd =
+            price_of(plain, price->input) + price_of(usage.cache_read, price->cache_read) +
+            price_of(usage.cache_write, price->cache_write) + price_of(usage.output, price->output);
     }
     return spend;
 }
@@ -161,11 +161,10 @@ Budgets::Row Budgets::read(std::string const& key) const {
 
 void Budgets::write(Batch& batch, std::string const& key, Row const& row) const {
     char text[128];
-    std::snprintf(text, sizeof text, "%lld %lld %lld %lld %d",
-                  static_cast<long long>(row.settled.nano_usd),
-                  static_cast<long long>(row.settled.tokens),
-                  static_cast<long long>(row.reserved.nano_usd),
-                  static_cast<long long>(row.reserved.tokens), row.warned ? 1 : 0);
+    std::snprintf(
+        text, sizeof text, "%lld %lld %lld %lld %d", static_cast<long long>(row.settled.nano_usd),
+        static_cast<long long>(row.settled.tokens), static_cast<long long>(row.reserved.nano_usd),
+        static_cast<long long>(row.reserved.tokens), row.warned ? 1 : 0);
     batch.put(Table::spend, key, text);
 }
 
@@ -207,25 +206,28 @@ std::variant<Reservation, Refusal> Budgets::reserve(Batch& batch, Config const& 
         if (!refuses) continue;
         auto least = std::min(least_output_tokens, ask.max_output_tokens);
         auto taken = sum(row.settled, row.reserved);
-        auto with = [&](std::int64_t tokens) { return ceiling(ask.price, ask.request_bytes, tokens); };
+        auto with = [&](std::int64_t tokens) {
+            return ceiling(ask.price, ask.request_bytes, tokens);
+        };
         if (fits(cap, taken, with(reservation.max_output_tokens))) continue;
         if (!fits(cap, taken, with(least))) {
             auto need = with(least);
             bool wait = fits(cap, row.settled, need);
-            return refuse(budget, row, need,
-                          "budget " + budget.name + " (" +
-                              amounts(cap, {cap.limit_nano_usd.value_or(0),
-                                            cap.limit_tokens.value_or(0)}) +
-                              "): " + amounts(cap, row.settled) + " spent, " +
-                              amounts(cap, row.reserved) + " reserved, " + amounts(cap, need) +
-                              " needed; " + reset_words(cap, now_us),
-                          wait);
+            return refuse(
+                budget, row, need,
+                "budget " + budget.name + " (" +
+                    amounts(cap, {cap.limit_nano_usd.value_or(0), cap.limit_tokens.value_or(0)}) +
+                    "): " + amounts(cap, row.settled) + " spent, " + amounts(cap, row.reserved) +
+                    " reserved, " + amounts(cap, need) + " needed; " + reset_words(cap, now_us),
+                wait);
         }
         auto low = least, high = reservation.max_output_tokens;
         while (low < high) {
             auto middle = low + (high - low + 1) / 2;
-            if (fits(cap, taken, with(middle))) low = middle;
-            else high = middle - 1;
+            if (fits(cap, taken, with(middle)))
+                low = middle;
+            else
+                high = middle - 1;
         }
         reservation.max_output_tokens = low;
     }
@@ -254,13 +256,16 @@ void Budgets::settle(Batch& batch, Config const& config, Ask const& ask,
                      Reservation const& reservation, std::optional<Spend> spent) const {
     if (reservation.rows.empty()) return;
     auto cost = spent.value_or(reservation.most);
-    bool overrun = cost.nano_usd > reservation.most.nano_usd || cost.tokens > reservation.most.tokens;
+    bool overrun =
+        cost.nano_usd > reservation.most.nano_usd || cost.tokens > reservation.most.tokens;
     // The caps as they are now, for warnings; the row is the one that reserved, whatever the day.
     auto budgets = applying(config, ask.agent, ledger_.now_us());
     for (auto const& key : reservation.rows) {
         auto row = read(key);
-        row.reserved.nano_usd = std::max<std::int64_t>(0, row.reserved.nano_usd - reservation.most.nano_usd);
-        row.reserved.tokens = std::max<std::int64_t>(0, row.reserved.tokens - reservation.most.tokens);
+        row.reserved.nano_usd =
+            std::max<std::int64_t>(0, row.reserved.nano_usd - reservation.most.nano_usd);
+        row.reserved.tokens =
+            std::max<std::int64_t>(0, row.reserved.tokens - reservation.most.tokens);
         row.settled = sum(row.settled, cost);
         auto budget = std::find_if(budgets.begin(), budgets.end(),
                                    [&](Applied const& b) { return b.key == key; });
@@ -311,16 +316,20 @@ std::string to_json(BudgetView const& v) {
     constexpr char const* periods[] = {"day", "month", "total"};
     JsonWriter out;
     out.begin('{').pair("name", v.name).key("limit_usd");
-    if (v.config.limit_nano_usd) out.usd(*v.config.limit_nano_usd);
-    else out.null();
+    if (v.config.limit_nano_usd)
+        out.usd(*v.config.limit_nano_usd);
+    else
+        out.null();
     if (v.config.limit_tokens) out.pair("limit_tokens", *v.config.limit_tokens);
     out.pair("per", periods[static_cast<int>(v.config.per)]);
     out.pair("on_limit", v.config.on_limit == OnLimit::warn ? "warn" : "refuse");
     out.key("spent_usd").usd(v.settled.nano_usd).key("reserved_usd").usd(v.reserved.nano_usd);
     out.pair("spent_tokens", v.settled.tokens).pair("reserved_tokens", v.reserved.tokens);
     out.key("resets");
-    if (v.resets_us) out.string(iso_time(v.resets_us));
-    else out.null();
+    if (v.resets_us)
+        out.string(iso_time(v.resets_us));
+    else
+        out.null();
     return out.end('}').take();
 }
 
@@ -330,15 +339,18 @@ std::string period_name(Period period, std::int64_t now_us, std::string const& t
     char text[32];
     auto size = std::snprintf(text, sizeof text, "%04d-%02u", today.year, today.month);
     if (period == Period::day)
-        std::snprintf(text + size, sizeof text - static_cast<std::size_t>(size), "-%02u", today.day);
+        std::snprintf(text + size, sizeof text - static_cast<std::size_t>(size), "-%02u",
+                      today.day);
     return text;
 }
 
 std::int64_t period_end_us(Period period, std::int64_t now_us, std::string const& timezone) {
     if (period == Period::total) return 0;
     auto next = civil_day(timezone, now_us);
-    if (period == Period::day) ++next.day;
-    else ++next.month, next.day = 1;
+    if (period == Period::day)
+        ++next.day;
+    else
+        ++next.month, next.day = 1;
     return start_of_day_us(timezone, next);
 }
 

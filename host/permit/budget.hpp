@@ -25,8 +25,8 @@ struct Spend {
 // What one model call may cost at most, kept with the session until it is settled.
 struct Reservation {
     Spend most;
-    std::int64_t max_output_tokens = 0;     // as lowered to what fits
-    std::vector<std::string> rows;          // budget rows that it stands in: "name/period"
+    std::int64_t max_output_tokens = 0;  // as lowered to what fits
+    std::vector<std::string> rows;       // budget rows that it stands in: "name/period"
     std::string to_json() const;
     static Reservation from_json(std::string_view text);
 };
@@ -56,8 +56,8 @@ std::string to_json(BudgetView const& view);
 
 // Why a reservation did not fit.
 struct Refusal {
-    bool wait = false;   // only other reservations stand in the way
-    std::string why;     // for a person: what was spent, reserved and needed, and when it resets
+    bool wait = false;  // only other reservations stand in the way
+    std::string why;    // for a person: what was spent, reserved and needed, and when it resets
     std::string budget;
 };
 

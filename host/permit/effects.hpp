@@ -9,9 +9,9 @@ namespace parley {
 enum class Stage { started, sent };  // INTENT durable; EGRESS durable
 
 enum class Remedy {
-    run_again,   // provably nothing happened, or a repeat is harmless
-    reconcile,   // ask the plugin what became of it
-    unknown,     // a person must look
+    run_again,  // provably nothing happened, or a repeat is harmless
+    reconcile,  // ask the plugin what became of it
+    unknown,    // a person must look
 };
 Remedy remedy_for(EffectClass effect, Stage stage);
 

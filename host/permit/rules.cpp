@@ -32,8 +32,8 @@ Ruling rule_on(AgentConfig const& agent, PluginId const& plugin, SkillSpec const
     for (auto const& [name, value] : agent.approval)
         if (names_skill({name}, plugin, skill.name, first_party)) rule = &value;
 
-    std::string why = std::string("manifest: ") + name_of(need) + ", effect " +
-                      name_of(skill.effect);
+    std::string why =
+        std::string("manifest: ") + name_of(need) + ", effect " + name_of(skill.effect);
     if (rule) {
         constexpr char const* words[] = {"never", "policy", "always"};
         why += std::string("; agent rule: ") + words[static_cast<int>(*rule)];

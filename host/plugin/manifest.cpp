@@ -386,10 +386,10 @@ Result<Manifest> parse_manifest(std::string_view text) {
     if (text.size() > limits::manifest_bytes) return bad("it is too large");
     auto value = parse_json(text);
     if (!value) return bad(value.error().what);
-    TRY(top, Reader::open(
-                 *value, "top",
-                 {"manifest", "id", "version", "summary", "abi", "roles", "requires", "optional",
-                  "secrets", "egress", "grants", "config_schema", "skills", "limits", "isolation"}));
+    TRY(top, Reader::open(*value, "top",
+                          {"manifest", "id", "version", "summary", "abi", "roles", "requires",
+                           "optional", "secrets", "egress", "grants", "config_schema", "skills",
+                           "limits", "isolation"}));
     Manifest manifest;
     int format = 0;
     MUST(top.number("manifest", format, 0, INT32_MAX));
@@ -426,7 +426,8 @@ Result<Manifest> parse_manifest(std::string_view text) {
     }
     std::string isolation;
     MUST(top.text("isolation", isolation));
-    if (isolation == "strict") manifest.isolation = Isolation::strict;
+    if (isolation == "strict")
+        manifest.isolation = Isolation::strict;
     else if (!isolation.empty() && isolation != "reduced")
         return top.wrong("isolation", "is neither strict nor reduced");
     if (auto const* bounds = top.find("limits")) MUST(read_limits(*bounds, manifest));

@@ -42,11 +42,13 @@ Result<std::string> setup_lines(WorkerSpec const& spec) {
          std::to_string(command ? limits::command_open_files : limits::worker_open_files));
     bool reduced = spec.isolation == Isolation::reduced;
     if (reduced && manifest.isolation == Isolation::strict)
-        return Error(Fault::denied, "its manifest asks for strict isolation, and the operator's "
-                                    "configuration says reduced");
+        return Error(Fault::denied,
+                     "its manifest asks for strict isolation, and the operator's "
+                     "configuration says reduced");
     if (reduced && command)
-        return Error(Fault::denied, "a command is never run without namespaces, whatever "
-                                    "`isolation` says");
+        return Error(Fault::denied,
+                     "a command is never run without namespaces, whatever "
+                     "`isolation` says");
     line("sandbox", command ? "command" : reduced ? "reduced" : "strict");
     for (auto const& grant : spec.grants) {
         if (grant.access == GrantNeed::Access::run) continue;
@@ -85,8 +87,10 @@ std::string missing_layer(WorkerSpec const& spec, json::value const& report) {
     });
     std::vector<char const*> layers{"no-new-privs", "limits", "no-capabilities", "seccomp"};
     if (!command) layers.push_back("landlock");
-    if (command) layers.push_back("hidden-home");
-    else if (spec.isolation == Isolation::strict) layers.push_back("own-root");
+    if (command)
+        layers.push_back("hidden-home");
+    else if (spec.isolation == Isolation::strict)
+        layers.push_back("own-root");
     if (command || spec.isolation == Isolation::strict) layers.push_back("namespaces");
     auto const* named = member(report, "profile");
     for (auto const* layer : layers) {

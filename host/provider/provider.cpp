@@ -22,6 +22,9 @@ struct Provider::InFlight {
 
 namespace {
 
+// Of a stop's reason and a failure's code, which go into records as they are.
+constexpr std::size_t word_bytes = 64;
+
 std::optional<std::int64_t> count_at(json::value const& value, std::string_view key) {
     auto number = int_at(value, key, -1);
     if (number < 0 || number > (std::int64_t(1) << 40)) return {};
@@ -74,6 +77,9 @@ static std::string add_chunk(Answer& answer, std::string_view bytes, std::string
     } else if (type == "reasoning") {
         answer.reasoning += text_at(*value, "text");
     } else if (type == "call") {
+        // Taken for none, they would make another call than the model wanted.
+        if (auto const* written = member(*value, "arguments"); !written || !written->is_string())
+            return "a call whose arguments are not text";
         Answer::Call call{std::string(text_at(*value, "name")),
                           std::string(text_at(*value, "arguments"))};
         if (answer.calls.size() >= limits::calls_per_answer) return "the answer has too many calls";
@@ -89,7 +95,7 @@ static std::string add_chunk(Answer& answer, std::string_view bytes, std::string
         answer.cache_read = count_at(*value, "cache_read");
         answer.cache_write = count_at(*value, "cache_write");
     } else if (type == "stop") {
-        answer.stop = text_at(*value, "reason");
+        answer.stop = clipped(text_at(*value, "reason"), word_bytes);
     }
     return {};
 }
@@ -100,7 +106,7 @@ static AnswerFault fault_from(Error const& error) {
     fault.code = name_of(error.fault);
     fault.message = error.what;
     if (auto detail = parse_json(error.what)) {
-        fault.code = text_at(*detail, "code", fault.code);
+        fault.code = std::string(clipped(text_at(*detail, "code", fault.code), word_bytes));
         fault.message = text_at(*detail, "message", error.what);
         fault.retryable = bool_at(*detail, "retryable");
         auto wait = std::clamp<std::int64_t>(int_at(*detail, "retry_after_ms"), 0, 3'600'000);
@@ -128,7 +134,8 @@ void Provider::start(std::shared_ptr<InFlight> call) {
         --pending_;
         if (call->suspect) tries_suspect_ = false;
         bool died = !result && result.error().fault == Fault::peer_gone;
-        if (died && open_.size() > 1)
+        // Its company is told once, by the first to go: who starts meanwhile did not die with it.
+        if (died && !call->died_in_company && open_.size() > 1)
             for (auto const& other : open_) other->died_in_company = true;
         open_.erase(std::remove(open_.begin(), open_.end(), call), open_.end());
         next();

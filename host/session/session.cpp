@@ -10,10 +10,10 @@ namespace parley {
 
 namespace {
 
-constexpr SessionState states[] = {
-    SessionState::running,       SessionState::idle,          SessionState::dormant,
-    SessionState::awaiting_human, SessionState::awaiting_peer, SessionState::awaiting_approval,
-    SessionState::done,          SessionState::stopped};
+constexpr SessionState states[] = {SessionState::running,       SessionState::idle,
+                                   SessionState::dormant,       SessionState::awaiting_human,
+                                   SessionState::awaiting_peer, SessionState::awaiting_approval,
+                                   SessionState::done,          SessionState::stopped};
 
 std::string big_endian(std::uint64_t number) {
     std::string bytes(8, '\0');
@@ -91,14 +91,22 @@ std::optional<Session> decode(std::string_view text) {
 
 char const* name_of(SessionState state) {
     switch (state) {
-        case SessionState::running: return "Running";
-        case SessionState::idle: return "Idle";
-        case SessionState::dormant: return "Dormant";
-        case SessionState::awaiting_human: return "AwaitingHuman";
-        case SessionState::awaiting_peer: return "AwaitingPeer";
-        case SessionState::awaiting_approval: return "AwaitingApproval";
-        case SessionState::done: return "Done";
-        case SessionState::stopped: return "Stopped";
+        case SessionState::running:
+            return "Running";
+        case SessionState::idle:
+            return "Idle";
+        case SessionState::dormant:
+            return "Dormant";
+        case SessionState::awaiting_human:
+            return "AwaitingHuman";
+        case SessionState::awaiting_peer:
+            return "AwaitingPeer";
+        case SessionState::awaiting_approval:
+            return "AwaitingApproval";
+        case SessionState::done:
+            return "Done";
+        case SessionState::stopped:
+            return "Stopped";
     }
     return "Stopped";
 }
@@ -257,7 +265,8 @@ std::string Sessions::fragments(SessionId const& id, std::int64_t first, std::in
         hot_bytes_ -= old.bytes;
         // A session that was cold becomes hot when its whole working context was read.
         auto const session = hot.session;
-        if (session && session->first_item == first && session->next_item == last && hot.items.empty()) {
+        if (session && session->first_item == first && session->next_item == last &&
+            hot.items.empty()) {
             hot_bytes_ += old.bytes;
             hot.items = std::move(old.items);
             hot.first = first;

@@ -51,6 +51,7 @@ Result<> check_arguments(SkillEntry const& entry, std::string_view arguments) {
     TRY(schema, parse_json(entry.spec->parameters));
     auto value = parse_json(arguments.empty() ? std::string_view("{}") : arguments);
     if (!value) return Error(Fault::bad_input, "the arguments are " + value.error().what);
+    if (!value->is_object()) return Error(Fault::bad_input, "the arguments are not a JSON object");
     return check_schema(schema, *value);
 }
 
@@ -130,6 +131,9 @@ Result<Target> target_of(SkillSpec const& spec, std::string_view arguments,
     if (spec.target.empty()) return target;
     TRY(value, parse_json(arguments));
     std::string path(text_at(value, spec.target));
+    // The kernel would read it as another name, which nobody was shown.
+    if (path.find('\0') != std::string::npos)
+        return Error(Fault::bad_input, "the " + spec.target + " holds a zero byte");
     Descriptor root{open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
     if (root.number < 0)
         return Error(Fault::not_found, "the agent's workspace " + folder.string() + " is missing");

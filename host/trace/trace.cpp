@@ -30,16 +30,22 @@ void Trace::scrub_with(std::function<bool(std::string&)> scrub) {
 }
 
 void Trace::write(Level level, std::string_view text) {
-    auto line = visible(text);
+    std::lock_guard lock(inside_->mutex);
+    auto const& scrub = inside_->scrub;
+    // Before and after: a secret with a line break is whole only now, another only on one line.
+    std::string whole(text);
+    if (scrub) scrub(whole);
+    auto line = visible(whole);
     for (char& c : line)
         if (c == '\n') c = ' ';
-    std::lock_guard lock(inside_->mutex);
-    if (inside_->scrub) inside_->scrub(line);
+    if (scrub) scrub(line);
     constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info,
                                                     spdlog::level::warn, spdlog::level::err};
     inside_->logger->log(levels[static_cast<int>(level)], "{}", line);
 }
 
-void Trace::flush() { inside_->logger->flush(); }
+void Trace::flush() {
+    inside_->logger->flush();
+}
 
 }  // namespace parley

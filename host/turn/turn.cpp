@@ -11,8 +11,8 @@ namespace parley {
 
 namespace {
 
-constexpr CallPhase phases[] = {CallPhase::wanted, CallPhase::parked, CallPhase::started,
-                                CallPhase::sent, CallPhase::unknown, CallPhase::settled};
+constexpr CallPhase phases[] = {CallPhase::wanted, CallPhase::parked,  CallPhase::started,
+                                CallPhase::sent,   CallPhase::unknown, CallPhase::settled};
 
 CallPhase phase_named(std::string_view name) {
     for (auto phase : phases)
@@ -24,12 +24,18 @@ CallPhase phase_named(std::string_view name) {
 
 char const* name_of(CallPhase phase) {
     switch (phase) {
-        case CallPhase::wanted: return "wanted";
-        case CallPhase::parked: return "parked";
-        case CallPhase::started: return "started";
-        case CallPhase::sent: return "sent";
-        case CallPhase::unknown: return "unknown";
-        case CallPhase::settled: return "settled";
+        case CallPhase::wanted:
+            return "wanted";
+        case CallPhase::parked:
+            return "parked";
+        case CallPhase::started:
+            return "started";
+        case CallPhase::sent:
+            return "sent";
+        case CallPhase::unknown:
+            return "unknown";
+        case CallPhase::settled:
+            return "settled";
     }
     return "sent";
 }
@@ -50,7 +56,9 @@ std::vector<Step> Turn::model_answered(std::string text, std::vector<WantedCall>
     return steps;
 }
 
-std::vector<Step> Turn::model_failed(std::string why) { return {GiveUp{std::move(why)}}; }
+std::vector<Step> Turn::model_failed(std::string why) {
+    return {GiveUp{std::move(why)}};
+}
 
 std::vector<Step> Turn::due() {
     if (calls_.empty()) return {};
@@ -75,8 +83,10 @@ std::vector<Step> Turn::resume() const {
 bool Turn::waits_for_approval() const {
     bool parked = false;
     for (auto const& call : calls_) {
-        if (call.phase == CallPhase::parked) parked = true;
-        else if (call.phase != CallPhase::settled) return false;
+        if (call.phase == CallPhase::parked)
+            parked = true;
+        else if (call.phase != CallPhase::settled)
+            return false;
     }
     return parked;
 }

@@ -64,14 +64,19 @@ Result<Secret> ask(char const* prompt, bool is_one_line) {
 
 }  // namespace
 
-Result<Secret> ask_secret(char const* prompt) { return ask(prompt, false); }
-Result<Secret> ask_passphrase() { return ask("passphrase of the vault", true); }
+Result<Secret> ask_secret(char const* prompt) {
+    return ask(prompt, false);
+}
+Result<Secret> ask_passphrase() {
+    return ask("passphrase of the vault", true);
+}
 
 Result<Secret> ask_new_passphrase() {
     TRY(first, ask("new passphrase of the vault", true));
     if (first.size_bytes() < limits::passphrase_bytes_least)
         return Error(Fault::bad_input, "a passphrase has at least " +
-                                           std::to_string(limits::passphrase_bytes_least) + " bytes");
+                                           std::to_string(limits::passphrase_bytes_least) +
+                                           " bytes");
     if (!isatty(0)) return first;
     TRY(second, ask("the same again", true));
     if (!first.equals(second.reveal()))

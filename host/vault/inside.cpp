@@ -23,8 +23,9 @@ Result<Secret> Vault::Inside::root_with(VaultKey const& key,
         auto slot = std::find_if(sealed.slots.begin(), sealed.slots.end(), is_it);
         if (slot == sealed.slots.end()) continue;
         if (!is_file && !key.ask)
-            return Error(Fault::unavailable, "the vault " + file.string() +
-                                                 " opens with a passphrase, and nobody can be asked");
+            return Error(
+                Fault::unavailable,
+                "the vault " + file.string() + " opens with a passphrase, and nobody can be asked");
         TRY(bytes, is_file ? read_key_file(key.file, home) : key.ask());
         auto found = root_from(*slot, bytes, sealed.vault_id);
         if (found || found.error().fault != Fault::denied) return found;

@@ -3,22 +3,28 @@
 #include "vault/sealed_file.hpp"
 #include "vault/vault.hpp"
 
-#include <boost/json/value.hpp>
 #include <sodium.h>
+#include <boost/json/value.hpp>
 
 namespace parley {
 
 namespace {
 
 constexpr std::size_t token_digits = 43;
-constexpr std::string_view digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+constexpr std::string_view digits =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 constexpr Scope scopes[] = {Scope::read, Scope::admin};
 
-char const* name_of(Scope scope) { return scope == Scope::admin ? "admin" : "read"; }
-std::size_t index_of(Scope scope) { return scope == Scope::admin ? 1 : 0; }
+char const* name_of(Scope scope) {
+    return scope == Scope::admin ? "admin" : "read";
+}
+std::size_t index_of(Scope scope) {
+    return scope == Scope::admin ? 1 : 0;
+}
 
 bool is_token(std::string_view text) {
-    if (text.size() != 4 + token_digits || !(text.starts_with("apa_") || text.starts_with("apr_"))) return false;
+    if (text.size() != 4 + token_digits || !(text.starts_with("apa_") || text.starts_with("apr_")))
+        return false;
     return text.substr(4).find_first_not_of(digits) == std::string_view::npos;
 }
 
@@ -30,7 +36,8 @@ bool same(std::string_view a, std::string_view b) {
 
 std::string make_token(Scope scope) {
     std::string token = scope == Scope::admin ? "apa_" : "apr_";
-    for (std::size_t i = 0; i < token_digits; ++i) token += digits[randombytes_uniform(digits.size())];
+    for (std::size_t i = 0; i < token_digits; ++i)
+        token += digits[randombytes_uniform(digits.size())];
     return token;
 }
 
@@ -81,15 +88,22 @@ Result<> Tokens::rotate(Scope scope, std::string_view sha256) {
     out.begin('{').pair("version", 1);
     for (auto each : scopes)
         if (!hashes[index_of(each)].empty())
-            out.key(name_of(each)).begin('{').pair("hash", hashes[index_of(each)])
-                .pair("epoch", static_cast<std::int64_t>(epochs[index_of(each)])).end('}');
+            out.key(name_of(each))
+                .begin('{')
+                .pair("hash", hashes[index_of(each)])
+                .pair("epoch", static_cast<std::int64_t>(epochs[index_of(each)]))
+                .end('}');
     MUST(replace_file(file_, out.end('}').take() + '\n'));
     hash_[index_of(scope)] = hashes[index_of(scope)];
     epoch_[index_of(scope)] = epochs[index_of(scope)];
     return ok();
 }
 
-std::uint64_t Tokens::epoch(Scope scope) const { return epoch_[index_of(scope)]; }
-bool Tokens::has(Scope scope) const { return !hash_[index_of(scope)].empty(); }
+std::uint64_t Tokens::epoch(Scope scope) const {
+    return epoch_[index_of(scope)];
+}
+bool Tokens::has(Scope scope) const {
+    return !hash_[index_of(scope)].empty();
+}
 
 }  // namespace parley

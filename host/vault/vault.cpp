@@ -63,8 +63,7 @@ Result<std::unique_ptr<Vault>> Vault::create(std::filesystem::path const& file,
     return std::unique_ptr<Vault>(new Vault(std::move(inside)));
 }
 
-Result<std::unique_ptr<Vault>> Vault::open(std::filesystem::path const& file,
-                                           VaultKey const& key) {
+Result<std::unique_ptr<Vault>> Vault::open(std::filesystem::path const& file, VaultKey const& key) {
     if (sodium_init() < 0) return Error(Fault::unavailable, "libsodium could not start");
     if (!is_there(file))
         return Error(Fault::not_found,

@@ -174,12 +174,16 @@ void HttpClient::Engine::on_end(Fetch* fetch, parley_curl_end how, bool sent, st
     handle->transfer = nullptr;
     auto outcome = [&]() -> Result<> {
         switch (how) {
-            case PARLEY_CURL_OK: return ok();
+            case PARLEY_CURL_OK:
+                return ok();
             case PARLEY_CURL_DENIED:
                 return Error(Fault::denied, "no address of this host may be connected to");
-            case PARLEY_CURL_TIMEOUT: return Error(Fault::timed_out, std::move(why));
-            case PARLEY_CURL_ABORTED: return Error(Fault::peer_failed, handle->own_reason);
-            default: return Error(Fault::peer_failed, std::move(why));
+            case PARLEY_CURL_TIMEOUT:
+                return Error(Fault::timed_out, std::move(why));
+            case PARLEY_CURL_ABORTED:
+                return Error(Fault::peer_failed, handle->own_reason);
+            default:
+                return Error(Fault::peer_failed, std::move(why));
         }
     }();
     ended_.push_back({std::move(handle), std::move(outcome), sent});
@@ -256,7 +260,9 @@ void HttpClient::Engine::close() {
 }
 
 HttpClient::HttpClient(Loop& loop) : engine_(std::make_shared<Engine>(loop)) {}
-HttpClient::~HttpClient() { engine_->shut(); }
+HttpClient::~HttpClient() {
+    engine_->shut();
+}
 
 HttpClient::Handle HttpClient::start(FetchRequest request, AddressCheck may_connect,
                                      FetchSink sink) {

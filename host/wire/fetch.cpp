@@ -23,9 +23,17 @@ bool is_value(std::string_view text) {
 }
 
 // These frame the message or choose who answers; both follow from the request itself.
-constexpr std::string_view ours[] = {"host",    "content-length", "transfer-encoding", "connection",
-                                     "upgrade", "te",             "trailer",           "expect",
-                                     "keep-alive", "proxy-authorization", "proxy-connection"};
+constexpr std::string_view ours[] = {"host",
+                                     "content-length",
+                                     "transfer-encoding",
+                                     "connection",
+                                     "upgrade",
+                                     "te",
+                                     "trailer",
+                                     "expect",
+                                     "keep-alive",
+                                     "proxy-authorization",
+                                     "proxy-connection"};
 
 Result<> check_headers(FetchRequest const& request) {
     for (auto const& [name, value] : request.headers) {
@@ -91,8 +99,8 @@ parley_curl_take HttpClient::Fetch::take_data(std::string_view bytes) {
     if (paused) return PARLEY_CURL_PAUSE;
     body_bytes += bytes.size();
     if (body_bytes > request.response_bytes_most) {
-        own_reason = "the answer is longer than " + std::to_string(request.response_bytes_most) +
-                     " bytes";
+        own_reason =
+            "the answer is longer than " + std::to_string(request.response_bytes_most) + " bytes";
         return PARLEY_CURL_ABORT;
     }
     if (sink.on_data) sink.on_data(bytes);

@@ -113,8 +113,8 @@ Result<int> over_tcp(LocalTarget const& target, Url const& url, Call const& call
     auto found = resolver.resolve(url.host, std::to_string(url.port), error);
     if (!error) asio::connect(socket, found, error);
     if (error)
-        return Error(Fault::unavailable, "no host answers at " + url.origin() + ": " +
-                                             error.message());
+        return Error(Fault::unavailable,
+                     "no host answers at " + url.origin() + ": " + error.message());
     auto host = url.origin().substr(url.scheme.size() + 3);
     return exchange(socket, request_text(target, call, full_path(url, call.path), host), each);
 }

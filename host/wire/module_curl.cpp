@@ -103,9 +103,13 @@ std::size_t on_header(char* bytes, std::size_t, std::size_t size, void* self) {
 std::size_t on_data(char* bytes, std::size_t, std::size_t size, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
     switch (transfer.host->on_data(transfer.fetch, bytes, size)) {
-        case PARLEY_CURL_TAKEN: return size;
-        case PARLEY_CURL_PAUSE: return CURL_WRITEFUNC_PAUSE;
-        default: transfer.asked_to_abort = true; return 0;
+        case PARLEY_CURL_TAKEN:
+            return size;
+        case PARLEY_CURL_PAUSE:
+            return CURL_WRITEFUNC_PAUSE;
+        default:
+            transfer.asked_to_abort = true;
+            return 0;
     }
 }
 
@@ -202,7 +206,7 @@ parley_curl_end end_of(Transfer const& transfer, CURLcode code) {
 }
 
 void tell_end(Transfer& transfer, CURLcode code) {
-    auto const* why = transfer.lost      ? "the connection was lost while the request was sent"
+    auto const* why = transfer.lost     ? "the connection was lost while the request was sent"
                       : transfer.why[0] ? transfer.why
                                         : curl_easy_strerror(code);
     transfer.host->on_end(transfer.fetch, end_of(transfer, code), transfer.sending, why);
@@ -325,8 +329,7 @@ void perform(parley_curl_host const* host, parley_curl_job const* job, void* fet
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) parley_curl_table const* parley_curl_v1(void) {
-    static constexpr parley_curl_table table{PARLEY_CURL_TABLE, open_engine, close_engine, add,
-                                             remove,            resume,      ready,        tick,
-                                             perform};
+    static constexpr parley_curl_table table{
+        PARLEY_CURL_TABLE, open_engine, close_engine, add, remove, resume, ready, tick, perform};
     return &table;
 }

@@ -18,7 +18,9 @@ using View = beast::string_view;
 constexpr std::size_t read_bytes = 4096;        // at once while in a header
 constexpr std::size_t body_read_bytes = 16384;  // at once while in a body
 
-std::string_view plain(View text) { return {text.data(), text.size()}; }
+std::string_view plain(View text) {
+    return {text.data(), text.size()};
+}
 
 // Fills a Request directly, without the container in between.
 class Parser final : public http::basic_parser<true> {
@@ -44,8 +46,9 @@ private:
                          error_code& error) override {
         http_1_1 = version >= 11;
         if (target.size() > limits::http_target_bytes)
-            return refuse(error, 414, "The target is longer than " +
-                                          std::to_string(limits::http_target_bytes) + " bytes.");
+            return refuse(error, 414,
+                          "The target is longer than " + std::to_string(limits::http_target_bytes) +
+                              " bytes.");
         request.method = plain(method);
         request.target = plain(target);
     }
@@ -68,7 +71,8 @@ private:
                     return refuse(error, 417, "Only 100-continue can be expected.");
                 expects_continue = true;
                 break;
-            default: break;
+            default:
+                break;
         }
         request.headers.emplace_back(plain(name_text), plain(value));
     }
@@ -77,8 +81,7 @@ private:
         is_header_complete_ = true;
         if (length_seen_ && chunked_seen_)
             return refuse(error, 400, "Content-Length and Transfer-Encoding exclude each other.");
-        if (chunked_seen_ && !http_1_1)
-            return refuse(error, 400, "HTTP/1.0 knows no chunks.");
+        if (chunked_seen_ && !http_1_1) return refuse(error, 400, "HTTP/1.0 knows no chunks.");
     }
 
     void on_body_init_impl(boost::optional<std::uint64_t> const& length, error_code&) override {
@@ -105,8 +108,8 @@ private:
 
 Refusal refusal_for(error_code const& error) {
     if (error == http::error::body_limit)
-        return {413, "The body is longer than " + std::to_string(limits::http_body_bytes) +
-                         " bytes."};
+        return {413,
+                "The body is longer than " + std::to_string(limits::http_body_bytes) + " bytes."};
     if (error == http::error::header_limit)
         return {431, "The header is longer than " + std::to_string(limits::http_header_bytes) +
                          " bytes."};
@@ -216,14 +219,21 @@ RequestReader::State RequestReader::took(std::size_t count) {
 RequestReader::State RequestReader::go_on() {
     switch (inside_->state) {
         case State::idle:
-        case State::header: return inside_->find_header();
-        case State::body: return inside_->parse();
-        default: return inside_->state;
+        case State::header:
+            return inside_->find_header();
+        case State::body:
+            return inside_->parse();
+        default:
+            return inside_->state;
     }
 }
 
-bool RequestReader::has_unread() const { return inside_->buffer.size() != 0; }
-RequestReader::State RequestReader::state() const { return inside_->state; }
+bool RequestReader::has_unread() const {
+    return inside_->buffer.size() != 0;
+}
+RequestReader::State RequestReader::state() const {
+    return inside_->state;
+}
 
 Request RequestReader::take() {
     auto request = std::move(inside_->parser->request);
@@ -232,9 +242,15 @@ Request RequestReader::take() {
     return request;
 }
 
-Refusal const& RequestReader::refusal() const { return inside_->refusal; }
-bool RequestReader::keep_alive() const { return inside_->keep_alive; }
-bool RequestReader::http_1_1() const { return inside_->http_1_1; }
+Refusal const& RequestReader::refusal() const {
+    return inside_->refusal;
+}
+bool RequestReader::keep_alive() const {
+    return inside_->keep_alive;
+}
+bool RequestReader::http_1_1() const {
+    return inside_->http_1_1;
+}
 bool RequestReader::expects_continue() const {
     return inside_->parser && inside_->parser->expects_continue;
 }

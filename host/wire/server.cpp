@@ -146,10 +146,9 @@ private:
             ->begin();
     }
     void accept_later() {
-        again_ = loop_.after(std::chrono::milliseconds(100),
-                             [me = this->weak_from_this()] {
-                                 if (auto alive = me.lock()) alive->accept();
-                             });
+        again_ = loop_.after(std::chrono::milliseconds(100), [me = this->weak_from_this()] {
+            if (auto alive = me.lock()) alive->accept();
+        });
     }
 
     Loop& loop_;
@@ -213,8 +212,8 @@ struct HttpServer::Inside : std::enable_shared_from_this<Inside> {
     void sweep_later() {
         if (sweeper || core->stopped) return;
         auto const& times = core->limits;
-        auto shortest = std::min({times.header_time, times.body_time, times.idle_time,
-                                  times.heartbeat});
+        auto shortest =
+            std::min({times.header_time, times.body_time, times.idle_time, times.heartbeat});
         auto wait = std::clamp<std::chrono::milliseconds>(
             shortest / 8, std::chrono::milliseconds(5), limits::http_sweep_time);
         sweeper = loop.after(wait, [me = weak_from_this()] {
@@ -246,7 +245,9 @@ HttpServer::HttpServer(Loop& loop, Handler handler, ServerLimits limits)
     };
 }
 
-HttpServer::~HttpServer() { stop(); }
+HttpServer::~HttpServer() {
+    stop();
+}
 
 Result<> HttpServer::listen_tcp(std::string const& host, std::uint16_t port) {
     auto name = host;
@@ -297,7 +298,9 @@ Result<> HttpServer::listen_unix(std::filesystem::path const& path) {
     return ok();
 }
 
-std::uint16_t HttpServer::port() const { return inside_->port; }
+std::uint16_t HttpServer::port() const {
+    return inside_->port;
+}
 
 void HttpServer::stop() {
     auto& core = *inside_->core;

@@ -46,8 +46,12 @@ Result<std::shared_ptr<ssl::context>> context_for(std::string const& ca_file) {
 class Line final : public std::enable_shared_from_this<Line> {
 public:
     Line(Loop& loop, StreamTarget target, AddressCheck may_connect, StreamSink sink)
-        : loop_(loop), target_(std::move(target)), may_connect_(std::move(may_connect)),
-          sink_(std::move(sink)), socket_(loop.context()), resolver_(loop.context()) {}
+        : loop_(loop),
+          target_(std::move(target)),
+          may_connect_(std::move(may_connect)),
+          sink_(std::move(sink)),
+          socket_(loop.context()),
+          resolver_(loop.context()) {}
 
     void begin() {
         loop_.post([me = shared_from_this()] { me->resolve(); });
@@ -73,8 +77,10 @@ public:
     void pause(bool paused) {
         is_paused_ = paused;
         if (paused || is_over_ || !open_) return;
-        if (held_ > 0) loop_.post([me = shared_from_this()] { me->deliver_held(); });
-        else if (!is_reading_) read_some();
+        if (held_ > 0)
+            loop_.post([me = shared_from_this()] { me->deliver_held(); });
+        else if (!is_reading_)
+            read_some();
     }
 
 private:
@@ -108,8 +114,8 @@ private:
         });
         if (is_over_) return;
         if (candidates_.empty())
-            return end(Error(Fault::denied, "no address of '" + target_.host +
-                                                "' may be connected to"));
+            return end(
+                Error(Fault::denied, "no address of '" + target_.host + "' may be connected to"));
         connect(0);
     }
 
@@ -169,11 +175,15 @@ private:
             me->is_reading_ = false;
             if (me->is_over_) return;
             me->held_ = count;
-            if (error) me->end_read(error);
-            else if (!me->is_paused_) me->deliver_held();
+            if (error)
+                me->end_read(error);
+            else if (!me->is_paused_)
+                me->deliver_held();
         };
-        if (tls_) tls_->async_read_some(asio::buffer(buffer_), std::move(done));
-        else socket_.async_read_some(asio::buffer(buffer_), std::move(done));
+        if (tls_)
+            tls_->async_read_some(asio::buffer(buffer_), std::move(done));
+        else
+            socket_.async_read_some(asio::buffer(buffer_), std::move(done));
     }
 
     void deliver_held() {
@@ -208,8 +218,10 @@ private:
             me->write_some();
         };
         auto bytes = asio::buffer(going_.data() + gone_, going_.size() - gone_);
-        if (tls_) tls_->async_write_some(bytes, std::move(done));
-        else socket_.async_write_some(bytes, std::move(done));
+        if (tls_)
+            tls_->async_write_some(bytes, std::move(done));
+        else
+            socket_.async_write_some(bytes, std::move(done));
     }
 
     void end(Result<> why) {
@@ -262,8 +274,8 @@ private:
 
 std::unique_ptr<Stream> open_stream(Loop& loop, StreamTarget target, AddressCheck may_connect,
                                     StreamSink sink) {
-    auto line = std::make_shared<Line>(loop, std::move(target), std::move(may_connect),
-                                       std::move(sink));
+    auto line =
+        std::make_shared<Line>(loop, std::move(target), std::move(may_connect), std::move(sink));
     line->begin();
     return std::make_unique<LineStream>(std::move(line));
 }

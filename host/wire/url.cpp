@@ -12,10 +12,16 @@
 namespace parley {
 namespace {
 
-Error bad(std::string what) { return Error(Fault::bad_input, "URL: " + std::move(what)); }
+Error bad(std::string what) {
+    return Error(Fault::bad_input, "URL: " + std::move(what));
+}
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+bool is_lower(char c) {
+    return c >= 'a' && c <= 'z';
+}
 
 std::string lowered(std::string_view text) {
     std::string out(text);
@@ -29,16 +35,15 @@ bool ends_in_number(std::string_view host) {
     auto dot = host.rfind('.');
     auto last = dot == std::string_view::npos ? host : host.substr(dot + 1);
     if (std::all_of(last.begin(), last.end(), is_digit)) return true;
-    return last.starts_with("0x") && last.substr(2).find_first_not_of("0123456789abcdef") ==
-                                         std::string_view::npos;
+    return last.starts_with("0x") &&
+           last.substr(2).find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 bool is_name_label(std::string_view label) {
     if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-')
         return false;
-    return std::all_of(label.begin(), label.end(), [](char c) {
-        return is_lower(c) || is_digit(c) || c == '-' || c == '_';
-    });
+    return std::all_of(label.begin(), label.end(),
+                       [](char c) { return is_lower(c) || is_digit(c) || c == '-' || c == '_'; });
 }
 
 Result<> check_name(std::string_view host) {

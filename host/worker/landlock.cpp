@@ -19,12 +19,12 @@ constexpr std::uint64_t writing = reading | LANDLOCK_ACCESS_FS_WRITE_FILE |
                                   LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
                                   LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
                                   LANDLOCK_ACCESS_FS_MAKE_SYM;
-constexpr std::uint64_t only_folders = LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR |
-                                       LANDLOCK_ACCESS_FS_REMOVE_FILE |
-                                       LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
-                                       LANDLOCK_ACCESS_FS_MAKE_SYM;
+constexpr std::uint64_t only_folders =
+    LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+    LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SYM;
 
-// The kernel's own words for what came after the first ABI; Debian 12's headers end at some of them.
+// The kernel's own words for what came after the first ABI; Debian 12's headers end at some of
+// them.
 constexpr std::uint64_t refer = 1u << 13, truncate = 1u << 14;
 constexpr std::uint64_t tcp_bind_and_connect = 3, abstract_sockets_and_signals = 3;
 
@@ -58,16 +58,16 @@ bool restrict_files(Setup const& setup, Profile& profile) {
     auto size = abi >= 6 ? 24u : abi >= 4 ? 16u : 8u;
     int rules = static_cast<int>(syscall(SYS_landlock_create_ruleset, &handled, size, 0));
     if (rules < 0) return fail(profile, "Landlock refused");
-    for (auto const* path :
-         {"/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/plugin.so", "/dev/null",
-          "/dev/zero", "/dev/urandom", "/dev/random"})
+    for (auto const* path : {"/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime",
+                             "/plugin.so", "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"})
         allow(rules, path, reading, handled);
     allow(rules, "/dev/null", reading | LANDLOCK_ACCESS_FS_WRITE_FILE, handled);
     bool placed = true;
     for (auto const& folder : setup.folders)
         placed &= allow(rules, folder.path.c_str(),
                         folder.writable ? writing | refer | truncate : reading, handled);
-    bool held = placed && (!holds("landlock") || syscall(SYS_landlock_restrict_self, rules, 0) == 0);
+    bool held =
+        placed && (!holds("landlock") || syscall(SYS_landlock_restrict_self, rules, 0) == 0);
     close(rules);
     if (!held) return fail(profile, "Landlock could not be applied");
     profile.layers.push_back("landlock-" + std::to_string(abi));

@@ -327,7 +327,7 @@ std::string arrange(Setup const& setup, int plugin, Profile& profile) {
     // The mode of every folder made here is meant as written.
     auto before = umask(0);
     auto path = setup.sandbox == Sandbox::strict ? arrange_root(setup, plugin, profile)
-                                                  : arrange_command(setup, profile);
+                                                 : arrange_command(setup, profile);
     umask(before);
     return path;
 }

@@ -20,6 +20,7 @@ namespace parley::worker {
 namespace {
 
 // ---- Lists --------------------------------------------------------------------------------------
+// clang-format off
 
 // What libc, libstdc++ and a plugin that computes, sleeps and speaks on its link need.
 constexpr int allowed[] = {
@@ -107,6 +108,7 @@ constexpr int dangerous[] = {
     SCMP_SYS(vhangup), SCMP_SYS(personality),
 };
 
+// clang-format on
 // ---- The filter ---------------------------------------------------------------------------------
 
 constexpr std::uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
