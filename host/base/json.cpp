@@ -10,6 +10,7 @@
 #include <boost/json/value.hpp>
 
 #include <charconv>
+#include <cmath>
 #include <unordered_set>
 #include <vector>
 
@@ -17,9 +18,9 @@ namespace parley {
 
 namespace {
 
-// Sees every key of every object, to find one that stands twice: two readers of such a text could
-// disagree about what it says.
-struct KeyWatch {
+// Sees what the parser lets through and two readers of the text could disagree about: a key that
+// stands twice in one object, and a number beyond all numbers.
+struct Doubts {
     static constexpr std::size_t max_object_size = std::size_t(-1);
     static constexpr std::size_t max_array_size = std::size_t(-1);
     static constexpr std::size_t max_key_size = std::size_t(-1);
@@ -27,7 +28,7 @@ struct KeyWatch {
 
     std::vector<std::unordered_set<std::string>> open;
     std::string key;
-    bool twice = false;
+    bool twice = false, beyond = false;
 
     using error = boost::system::error_code;
     bool on_document_begin(error&) { return true; }
@@ -57,7 +58,10 @@ struct KeyWatch {
     bool on_number_part(json::string_view, error&) { return true; }
     bool on_int64(std::int64_t, json::string_view, error&) { return true; }
     bool on_uint64(std::uint64_t, json::string_view, error&) { return true; }
-    bool on_double(double, json::string_view, error&) { return true; }
+    bool on_double(double number, json::string_view, error&) {
+        beyond = beyond || !std::isfinite(number);
+        return !beyond;
+    }
     bool on_bool(bool, error&) { return true; }
     bool on_null(error&) { return true; }
     bool on_comment_part(json::string_view, error&) { return true; }
@@ -70,11 +74,12 @@ json::parse_options options() {
     return chosen;
 }
 
-bool has_duplicate_keys(std::string_view text) {
-    json::basic_parser<KeyWatch> parser(options());
+char const* doubt_in(std::string_view text) {
+    json::basic_parser<Doubts> parser(options());
     boost::system::error_code error;
     parser.write_some(false, text.data(), text.size(), error);
-    return parser.handler().twice;
+    if (parser.handler().beyond) return "a number is too large";
+    return parser.handler().twice ? "a key stands twice in one JSON object" : nullptr;
 }
 
 }  // namespace
@@ -88,8 +93,7 @@ Result<json::value> parse_json(std::string_view text) {
         if (error || used < text.size())
             return Error(Fault::bad_input, "not JSON at byte " + std::to_string(used) + ": " +
                                                (error ? error.message() : "text after the value"));
-        if (has_duplicate_keys(text))
-            return Error(Fault::bad_input, "a key stands twice in one JSON object");
+        if (auto const* doubt = doubt_in(text)) return Error(Fault::bad_input, doubt);
         return parser.release();
     } catch (std::exception const& failure) {
         return Error(Fault::bad_input, std::string("not JSON: ") + failure.what());

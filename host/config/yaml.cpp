@@ -4,11 +4,13 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <charconv>
 #include <cstdlib>
 #include <set>
+#include <sstream>
 
 namespace parley {
 
@@ -76,6 +78,31 @@ struct Builder {
         return out;
     }
 };
+
+// Hears a document and keeps nothing.
+class Nothing final : public YAML::EventHandler {
+    void OnDocumentStart(YAML::Mark const&) override {}
+    void OnDocumentEnd() override {}
+    void OnNull(YAML::Mark const&, YAML::anchor_t) override {}
+    void OnAlias(YAML::Mark const&, YAML::anchor_t) override {}
+    void OnScalar(YAML::Mark const&, std::string const&, YAML::anchor_t,
+                  std::string const&) override {}
+    void OnSequenceStart(YAML::Mark const&, std::string const&, YAML::anchor_t,
+                         YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(YAML::Mark const&, std::string const&, YAML::anchor_t,
+                    YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+};
+
+// The library's own way to load all documents never ends on a file such as ", x": there is always
+// one more document, of nothing. So they are counted here, and only up to two.
+bool is_one_document(std::string const& text) {
+    std::istringstream in(text);
+    YAML::Parser parser(in);
+    Nothing nothing;
+    return !parser.HandleNextDocument(nothing) || !parser.HandleNextDocument(nothing);
+}
 
 bool is_number(std::string const& text, bool& whole) {
     whole = false;
@@ -149,12 +176,11 @@ Result<Yaml> parse_yaml(std::string_view text, std::string const& file) {
     if (text.find('\0') != std::string_view::npos)
         return Error(Fault::bad_input, file + ":1:1: the file holds a NUL byte");
     try {
-        auto documents = YAML::LoadAll(std::string(text));
-        if (documents.size() > 1)
-            return Error(Fault::bad_input, file + ": the file holds more than one YAML document");
+        std::string const whole(text);
+        if (!is_one_document(whole))
+            return Error(Fault::bad_input, file + ":1:1: the file is not one YAML document");
         Builder builder{file, 0, {}};
-        Yaml tree;
-        if (!documents.empty()) tree = builder.build(documents[0], 0);
+        auto tree = builder.build(YAML::Load(whole), 0);
         if (!builder.error.empty()) return Error(Fault::bad_input, builder.error);
         if (tree.kind == Yaml::Kind::null) tree.kind = Yaml::Kind::map;
         return tree;

@@ -18,6 +18,12 @@ TEST_CASE("a key that stands twice in one object is refused at any depth", "[bas
     REQUIRE(parse_json(R"({"a":1,"b":{"a":2}})"));
 }
 
+TEST_CASE("a number that no double holds is refused", "[base]") {
+    CHECK_FALSE(parse_json("[1e999]"));
+    CHECK_FALSE(parse_json("18446744073E709551615"));
+    CHECK(parse_json("[1.7e308, -18446744073709551616]"));
+}
+
 TEST_CASE("what is not exactly one JSON value is refused", "[base]") {
     for (auto const* text : {"", "{", "{}x", "[1,]", "nul", "\"\xff\"", "'a'", "{\"a\":1}{}", "\xef\xbb\xbf{}"})
         REQUIRE_FALSE(parse_json(text));

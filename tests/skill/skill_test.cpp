@@ -80,8 +80,8 @@ struct Offered {
 };
 
 constexpr char path_schema[] =
-    R"({"type":"object","properties":{"path":{"type":"string"},"count":{"type":"integer","minimum":1}},
-        "required":["path"],"additionalProperties":false})";
+    R"({"type":"object","required":["path"],"additionalProperties":false,
+        "properties":{"path":{"type":"string"},"count":{"type":"integer","minimum":1}}})";
 
 // A workspace, and a skill whose argument `path` names a file in it.
 struct Workspace {
