@@ -99,6 +99,10 @@ constexpr std::uint64_t checkpoint_records = 1000;
 constexpr auto checkpoint_time = 60s;
 constexpr std::size_t list_items = 1000;                  // api: a page
 
+// What a channel's plugin says of its own connection.
+constexpr int link_changes = 20;                          // recorded in that time; then the last one
+constexpr auto link_changes_time = 10s;
+
 // Strangers.
 constexpr int refused_senders = 100;                      // remembered per instance
 constexpr auto refused_record_time = 1h;                  // one record per instance and sender

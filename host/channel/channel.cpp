@@ -86,6 +86,7 @@ public:
     void stop() override {
         stopped_ = true;
         retry_.reset();
+        last_change_.reset();
         worker_->stop();
     }
 
@@ -152,13 +153,23 @@ private:
         wait_ = std::min<std::chrono::milliseconds>(wait_ * 2, limits::worker_restart_last);
     }
 
-    // Every change becomes a record, so what a plugin may say in one is bounded here.
+    // Every change that is told becomes a record, so what a plugin may say in one is bounded here,
+    // and so is how often: of those beyond it the last is told when the time is over.
     void change(Link link, std::string_view said) {
         auto detail = std::string(clipped(said, detail_bytes));
         if (link == link_ && detail == detail_) return;
         link_ = link;
         detail_ = std::move(detail);
-        sink_.on_link(link_, detail_);
+        auto now = std::chrono::steady_clock::now();
+        if (now - changes_since_ > limits::link_changes_time) changes_since_ = now, changes_ = 0;
+        if (++changes_ <= limits::link_changes) return sink_.on_link(link_, detail_);
+        if (last_change_) return;
+        last_change_ = loop_.after(limits::link_changes_time, [weak = weak_from_this()] {
+            auto self = weak.lock();
+            if (!self || self->stopped_) return;
+            self->last_change_.reset();
+            self->sink_.on_link(self->link_, self->detail_);
+        });
     }
 
     Loop& loop_;
@@ -169,7 +180,9 @@ private:
     std::uint64_t run_call_ = 0;
     Link link_ = Link::disconnected;
     std::string detail_ = "not started";
-    Loop::Handle retry_;
+    int changes_ = 0;  // told since then
+    std::chrono::steady_clock::time_point changes_since_{};
+    Loop::Handle retry_, last_change_;
     std::chrono::milliseconds wait_ = limits::worker_restart_first;
     bool stopped_ = false;
 };

@@ -469,3 +469,13 @@ TEST_CASE("a send tells its end even when its channel has gone meanwhile", "[cha
     line.worker->fail(1, Fault::cancelled, "the worker was stopped");
     REQUIRE(told == 1);
 }
+
+TEST_CASE("a link that flaps is told so often and no more", "[channel]") {
+    Line line;
+    line.start();
+    for (int i = 0; i < 5000; ++i)
+        line.say(i % 2 ? R"({"type":"state","state":"connected"})"
+                       : R"({"type":"state","state":"disconnected"})");
+    CHECK(line.links.size() <= static_cast<std::size_t>(limits::link_changes));
+    CHECK(line.channel->link() == Channel::Link::connected);
+}
