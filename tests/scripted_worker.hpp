@@ -58,6 +58,7 @@ struct ScriptedWorker final : parley::Worker {
     void acknowledge(std::uint64_t call, std::string_view cursor, std::size_t bytes) override {
         acknowledged.push_back({call, std::string(cursor), bytes});
     }
+    void retire() override { stopped = true; }
     void stop() override { stopped = true; }
     int pid() const override { return 0; }
     std::string profile() const override { return {}; }

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 
 #include <sodium/crypto_generichash.h>
+#include <sodium/crypto_sign.h>
 
 #include <cstring>
 
@@ -30,6 +31,14 @@ Digest blake2b(std::string_view bytes) {
 
 std::string hex(Digest const& digest) {
     return hex(std::string_view(reinterpret_cast<char const*>(digest.data()), digest.size()));
+}
+
+bool is_signed(std::string_view bytes, std::string_view signature, std::string_view key) {
+    auto raw = [](std::string_view text) {
+        return reinterpret_cast<unsigned char const*>(text.data());
+    };
+    return signature.size() == crypto_sign_BYTES && key.size() == crypto_sign_PUBLICKEYBYTES &&
+           crypto_sign_verify_detached(raw(signature), raw(bytes), bytes.size(), raw(key)) == 0;
 }
 
 Hasher::Hasher(std::string_view domain) {

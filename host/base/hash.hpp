@@ -13,6 +13,9 @@ using Digest = std::array<unsigned char, 32>;
 Digest blake2b(std::string_view bytes);
 std::string hex(Digest const& digest);
 
+// Is this the Ed25519 signature (64 bytes, RFC 8032) of these bytes, by this key (32 bytes)?
+bool is_signed(std::string_view bytes, std::string_view signature, std::string_view key);
+
 class Hasher {
 public:
     // `domain` separates uses: no two kinds of thing share one.

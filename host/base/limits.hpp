@@ -84,6 +84,7 @@ constexpr auto worker_end_grace = 1s;                     // from asking a worke
 constexpr auto worker_steady_time = 60s;                  // a life this long forgives earlier deaths
 constexpr std::size_t plugin_file_bytes = 64u << 20;      // a plugin is code, not data
 constexpr std::size_t plugin_files = 256;                 // looked at in one folder
+constexpr std::size_t signature_bytes = 64;               // Ed25519, as it stands in a .sig file
 constexpr std::size_t kv_key_bytes = 256;                 // sdk: part of the ABI
 constexpr std::size_t kv_value_bytes = 64 * 1024;         // sdk: part of the ABI
 constexpr std::size_t secret_overlap_bytes = 4 * 1024;    // searched again with the next chunk

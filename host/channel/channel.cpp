@@ -50,6 +50,8 @@ public:
           last_cursor_(std::move(last_cursor)), sink_(std::move(sink)) {}
 
     void run() {
+        if (stopped_) return;
+        runs_ = true;
         JsonWriter request;
         request.begin('{').pair("instance", name_.text);
         if (auto cursor = last_cursor_(); !cursor.empty()) request.pair("cursor", cursor);
@@ -82,6 +84,19 @@ public:
 
     Link link() const override { return link_; }
     std::string const& detail() const override { return detail_; }
+
+    void retire(std::function<void()> over) override {
+        stopped_ = true;
+        retry_.reset();
+        last_change_.reset();
+        if (runs_) {
+            over_ = std::move(over);
+            worker_->cancel(run_call_);
+        } else {
+            loop_.post(std::move(over));
+        }
+        worker_->retire();
+    }
 
     void stop() override {
         stopped_ = true;
@@ -137,6 +152,8 @@ private:
     }
 
     void ended(Result<std::string> result) {
+        runs_ = false;
+        if (auto over = std::exchange(over_, {})) over();
         if (stopped_) return;
         std::string detail = result ? "the plugin ended its run" : result.error().what;
         bool permanent = false;
@@ -185,6 +202,8 @@ private:
     Loop::Handle retry_, last_change_;
     std::chrono::milliseconds wait_ = limits::worker_restart_first;
     bool stopped_ = false;
+    bool runs_ = false;           // a run is open, or waits for the worker
+    std::function<void()> over_;  // told when it has ended
 };
 
 }  // namespace

@@ -61,6 +61,9 @@ public:
     virtual void send(Outbound message, std::function<void(SendOutcome)> done) = 0;
     virtual Link link() const = 0;
     virtual std::string const& detail() const = 0;
+    // Begins no further run, lets the sends under way end, then the worker. `over` is told once,
+    // when the present run has ended: only then may another of this instance begin.
+    virtual void retire(std::function<void()> over) = 0;
     virtual void stop() = 0;
 };
 char const* name_of(Channel::Link link);

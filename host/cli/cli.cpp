@@ -282,6 +282,9 @@ void Verbs::build_plugins() {
                            [this] { return verb_plugin_lock(context_, id_, yes_); }),
                       "id", id_, "The plugin");
     lock->add_flag("--yes", yes_, "Do not ask");
+    with(verb(plugin, "rollback", "Put the file back that was accepted before.",
+              [this] { return verb_plugin_rollback(context_, id_); }),
+         "id", id_, "The plugin");
     with(verb(plugin, "enable", "Switch a plugin on.",
               [this] {
                   return verb_post(context_, "/plugins/" + percent_encoded(id_) + "/enable", "{}",

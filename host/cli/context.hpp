@@ -77,6 +77,7 @@ int verb_ledger_export(Context const&, std::string const& from, std::string cons
 int verb_ledger_show(Context const&, std::string const& seq);
 int verb_accept_loss(Context const&);
 int verb_plugin_lock(Context const&, std::string const& id, bool yes);
+int verb_plugin_rollback(Context const&, std::string const& id);
 int verb_plugin_check(Context const&, std::string const& file);
 int verb_plugin_list(Context const&);
 int verb_plugin_show(Context const&, std::string const& id);

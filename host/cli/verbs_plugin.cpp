@@ -19,6 +19,21 @@ Result<Catalogue> scanned(Context const& context) {
     return catalogue;
 }
 
+// A running host records what it finds changed; else it is recorded here.
+int note_lock(Context const& context, std::string const& id, std::string const& hash,
+              std::string const& words) {
+    JsonWriter body;
+    body.begin('{').pair("plugin", id).pair("hash", hash).end('}');
+    if (!context.host_answers()) {
+        auto home = OpenHome::take(context.home);
+        if (!home) return fail(home.error());
+        if (auto noted = (*home)->record("plugin.locked", body.text()); !noted)
+            return fail(noted.error());
+    }
+    return say(context, body.text(),
+               words + "; a running host takes it up with: parley plugin enable " + id);
+}
+
 }  // namespace
 
 int verb_plugin_list(Context const& context) {
@@ -101,18 +116,21 @@ int verb_plugin_lock(Context const& context, std::string const& id, bool yes) {
         if (!std::getline(std::cin, line) || (line != "y" && line != "yes"))
             return fail("not accepted");
     }
-    (*lock)[PluginId(id)] = {entry->file->hash(), rights};
-    if (auto written = write_lock(context.home, *lock); !written) return fail(written.error());
-    JsonWriter body;
-    body.begin('{').pair("plugin", id).pair("hash", entry->file->hash()).end('}');
-    if (!context.host_answers()) {
-        auto home = OpenHome::take(context.home);
-        if (!home) return fail(home.error());
-        if (auto noted = (*home)->record("plugin.locked", body.text()); !noted)
-            return fail(noted.error());
-    }
-    return say(context, body.text(),
-               "accepted; a running host takes it up with: parley plugin enable " + id);
+    if (auto accepted = accept(context.home, *lock, *entry->file); !accepted)
+        return fail(accepted.error());
+    return note_lock(context, id, (*lock)[PluginId(id)].hash, "accepted");
+}
+
+int verb_plugin_rollback(Context const& context, std::string const& id) {
+    auto catalogue = scanned(context);
+    if (!catalogue) return fail(catalogue.error());
+    auto const* entry = catalogue->find(PluginId(id));
+    if (!entry || entry->first_party) return fail("there is no third party's plugin " + id);
+    auto lock = read_lock(context.home);
+    if (!lock) return fail(lock.error());
+    if (auto back = roll_back(context.home, *lock, PluginId(id), entry->path); !back)
+        return fail(back.error());
+    return note_lock(context, id, (*lock)[PluginId(id)].hash, "the file accepted before is back");
 }
 
 // What can be said of a file without running any of it.

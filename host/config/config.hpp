@@ -35,6 +35,7 @@ struct PluginConfig {
     std::optional<std::vector<std::string>> egress;
     std::map<std::string, std::filesystem::path> grants;
     std::vector<std::string> reveal;
+    std::string signed_by;       // Ed25519 public key, 64 hex digits; empty: no signature is asked
     bool allow_private = false;  // for a from_config host that is a name
     Isolation isolation = Isolation::strict;
 };

@@ -87,6 +87,14 @@ BudgetConfig budget_from(Yaml const& node, std::string const& file, Complaints& 
     return budget;
 }
 
+void read_signer(MapReader const& in, std::string& key) {
+    in.text("signed_by", key);
+    auto raw = from_hex(key);
+    if (!key.empty() && (!raw || raw->size() != 32))
+        in.complain(*in.get("signed_by"),
+                    "signed_by is the 64 hex digits of an Ed25519 public key");
+}
+
 void plugins_from(MapReader const& top, Config& config, bool is_override) {
     entries(top, "plugins", [&](Yaml const& name, Yaml const& node) {
         auto& plugin = config.plugins[PluginId(name.text)];
@@ -98,9 +106,10 @@ void plugins_from(MapReader const& top, Config& config, bool is_override) {
         }
         MapReader in(node, top.file(), top.complaints(),
                      {"enabled", "config", "secrets", "egress", "grants", "reveal", "allow_private",
-                      "isolation"});
+                      "isolation", "signed_by"});
         in.boolean("enabled", plugin.enabled);
         in.boolean("allow_private", plugin.allow_private);
+        read_signer(in, plugin.signed_by);
         in.word("isolation", plugin.isolation,
                 {{"strict", Isolation::strict}, {"reduced", Isolation::reduced}});
         in.json("config", plugin.config);

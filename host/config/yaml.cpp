@@ -7,7 +7,8 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
-#include <charconv>
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <set>
 #include <sstream>
@@ -104,20 +105,28 @@ bool is_one_document(std::string const& text) {
     return !parser.HandleNextDocument(nothing) || !parser.HandleNextDocument(nothing);
 }
 
-bool is_number(std::string const& text, bool& whole) {
-    whole = false;
-    if (text.empty()) return false;
-    std::size_t at = text[0] == '-' || text[0] == '+' ? 1 : 0;
-    if (at == text.size() || text.find_first_not_of("0123456789", at) == std::string::npos) {
-        whole = at < text.size() && (text[at] != '0' || text.size() == at + 1);
-        return whole;
+// The numbers of JSON, with a plus where YAML allows one; `063.0` and `1.` stay text.
+bool has_number_form(std::string_view text) {
+    auto digits = [&] {
+        auto count = std::min(text.find_first_not_of("0123456789"), text.size());
+        text.remove_prefix(count);
+        return count;
+    };
+    auto take = [&](std::string_view any) {
+        if (text.empty() || any.find(text[0]) == any.npos) return false;
+        text.remove_prefix(1);
+        return true;
+    };
+    take("+-");
+    bool leads_with_zero = text.starts_with('0');
+    auto count = digits();
+    if (count == 0 || (leads_with_zero && count > 1)) return false;
+    if (take(".") && digits() == 0) return false;
+    if (take("eE")) {
+        take("+-");
+        if (digits() == 0) return false;
     }
-    if (text.find_first_not_of("0123456789.eE+-", at) != std::string::npos ||
-        !isdigit(static_cast<unsigned char>(text[at])))
-        return false;
-    char* end = nullptr;
-    std::strtod(text.c_str(), &end);
-    return end && *end == '\0' && text.back() != '.';
+    return text.empty();
 }
 
 void write_json(JsonWriter& out, Yaml const& node) {
@@ -141,10 +150,10 @@ void write_json(JsonWriter& out, Yaml const& node) {
         case Yaml::Kind::scalar:
             break;
     }
-    bool whole = false;
     if (!node.quoted && (node.text == "true" || node.text == "false"))
         out.boolean(node.text == "true");
-    else if (!node.quoted && node.text.size() < 19 && is_number(node.text, whole))
+    else if (!node.quoted && node.text.size() < 19 && has_number_form(node.text) &&
+             std::isfinite(std::strtod(node.text.c_str(), nullptr)))
         out.raw(node.text[0] == '+' ? std::string_view(node.text).substr(1)
                                     : std::string_view(node.text));
     else

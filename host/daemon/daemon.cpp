@@ -270,7 +270,14 @@ Result<> Daemon::reload(char const* why) {
         .pair("why", why)
         .end('}');
     config_ = std::make_shared<Config const>(std::move(*config));
+    auto locked = plugins_.locked();
     plugins_.scan(plugin_folder(), *config_);
+    for (auto const& [id, hash] : plugins_.locked()) {
+        if (auto known = locked.find(id); known != locked.end() && known->second == hash) continue;
+        JsonWriter accepted;
+        accepted.begin('{').pair("plugin", id.text).pair("hash", hash).end('}');
+        record("plugin.locked", accepted.take());
+    }
     control_->doorman().answers_to(config_->listen_host, server_->port(), config_->public_url);
     record("config.changed", body.take());
     record_refusals();

@@ -31,8 +31,9 @@ void Flow::stop() {
     expiry_timer_.reset();
     budget_timer_.reset();
     for (auto& [name, open] : channels_) open.channel->stop();
-    for (auto& [key, provider] : providers_) provider->worker().stop();
-    for (auto& [key, worker] : skill_workers_) worker->stop();
+    for (auto& [key, open] : providers_) open.provider->worker()->stop();
+    for (auto& [key, open] : skill_workers_) open.worker->stop();
+    for (auto const& ending : ending_) ending.worker->stop();
 }
 
 void Flow::on_delta(std::function<void(Session const&, std::string_view)> told) {

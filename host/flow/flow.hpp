@@ -161,7 +161,7 @@ private:
     };
     Base const& base_for(AgentConfig const& agent);
     std::string base_text(std::string const& digest) const;
-    Provider* provider_for(std::string const& model);
+    std::shared_ptr<Provider> provider_for(std::string const& model);
 
     // act.cpp
     void consider(Change& change, Session& session, Turn& turn, std::size_t index, bool must_ask);
@@ -204,7 +204,12 @@ private:
 
     // instances.cpp
     void open_instances();
-    void open_channel(InstanceName const& name, ChannelConfig const& channel);
+    void open_channel(InstanceName const& name);
+    void close_channel(InstanceName const& name);
+    void keep_until_ended(PluginId const& plugin, std::shared_ptr<Worker> const& worker,
+                          std::shared_ptr<void> owner);
+    void show_ending();
+    Result<WorkerSpec> skill_spec(PluginId const& id, bool uses_egress) const;
     Result<WorkerSpec> worker_spec(std::string name, PluginEntry const& plugin,
                                    std::string const& config,
                                    std::map<std::string, SecretName> const& secrets) const;
@@ -219,15 +224,34 @@ private:
     SkillCatalogue skills_;
     bool started_ = false, stopping_ = false;
 
+    // `key` is all that a worker was made of; when a reload makes another of it, it is replaced.
     struct OpenChannel {
-        std::string key;  // what it was opened with; another key replaces it
+        std::string key;
+        PluginId plugin;
+        std::shared_ptr<Worker> worker;
         std::shared_ptr<Channel> channel;
     };
+    struct OpenProvider {
+        PluginId plugin;
+        std::shared_ptr<Provider> provider;
+    };
+    struct OpenSkill {
+        std::string key;
+        std::shared_ptr<Worker> worker;
+    };
+    // A worker that was replaced or switched off, and ends when its last call does.
+    struct Ending {
+        PluginId plugin;
+        std::shared_ptr<Worker> worker;
+        std::shared_ptr<void> owner;  // what its calls answer to
+    };
     std::map<InstanceName, OpenChannel> channels_;
-    std::map<std::string, std::shared_ptr<Provider>> providers_;    // by what they are made of
-    std::map<std::string, Provider*> provider_of_model_;            // until a reload
-    std::map<std::string, std::shared_ptr<Worker>> skill_workers_;  // by plugin and file
-    std::map<std::string, Base> bases_;                             // by agent, until a reload
+    std::set<InstanceName> closing_;                 // opened again when their run has ended
+    std::map<std::string, OpenProvider> providers_;  // by key
+    std::map<std::string, std::shared_ptr<Provider>> provider_of_model_;  // until a reload
+    std::map<std::pair<PluginId, bool>, OpenSkill> skill_workers_;  // with egress or without
+    std::vector<Ending> ending_;
+    std::map<std::string, Base> bases_;  // by agent, until a reload
 
     // Work under way: "session/model" or "session/call" to a token that its callbacks bring back.
     struct Live {

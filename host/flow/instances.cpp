@@ -10,10 +10,22 @@ namespace parley {
 
 namespace {
 
-std::string secrets_text(std::map<std::string, SecretName> const& secrets) {
-    std::string text;
-    for (auto const& [field, name] : secrets) text += field + '=' + name.text() + '\n';
-    return text;
+// All that the operator's files make of a worker: two specs with one key are the same worker.
+std::string key_of(WorkerSpec const& spec) {
+    JsonWriter out;
+    out.begin('[').string(spec.file->hash()).string(spec.config);
+    out.boolean(spec.allow_private).string(name_of(spec.isolation));
+    for (auto const& [field, name] : spec.secrets) out.string(field).string(name.text());
+    for (auto const& rule : spec.egress) {
+        out.begin('[').string(rule.host).number(rule.port).boolean(rule.plain);
+        for (auto const& method : rule.methods) out.string(method);
+        out.boolean(rule.stream).end(']');
+    }
+    return out.end(']').take();
+}
+
+bool is_sound(Worker const& worker) {
+    return worker.state() != Worker::State::quarantined && worker.state() != Worker::State::stopped;
 }
 
 // A channel's or model's own config is laid over the plugin's, key by key; secrets likewise.
@@ -109,46 +121,98 @@ void Flow::watch(std::shared_ptr<Worker> const& worker, std::string const& name,
     });
 }
 
+// What is no longer as the configuration has it ends when its last call does; what is, stays.
+// Workers of skills are made when first needed.
 void Flow::open_instances() {
-    // Workers of skills and models are made when first needed, from what is in force then.
-    for (auto& [key, worker] : skill_workers_) worker->stop();
-    skill_workers_.clear();
-    provider_of_model_.clear();
-    for (auto it = channels_.begin(); it != channels_.end();) {
-        if (config_->channels.contains(it->first)) {
+    for (auto it = skill_workers_.begin(); it != skill_workers_.end();) {
+        auto const& [id, uses_egress] = it->first;
+        auto& worker = it->second.worker;
+        auto spec = skill_spec(id, uses_egress);
+        if (spec && key_of(*spec) == it->second.key && is_sound(*worker)) {
             ++it;
             continue;
         }
-        it->second.channel->stop();
-        it = channels_.erase(it);
+        keep_until_ended(id, worker, nullptr);
+        worker->retire();
+        it = skill_workers_.erase(it);
     }
-    for (auto const& [name, channel] : config_->channels) open_channel(name, channel);
+
+    provider_of_model_.clear();
+    auto providers = providers_;
+    std::erase_if(providers_,
+                  [](auto const& open) { return !is_sound(*open.second.provider->worker()); });
+    for (auto const& [model, config] : config_->models) provider_for(model);
+    std::set<Provider const*> used;
+    for (auto const& [model, provider] : provider_of_model_) used.insert(provider.get());
+    std::erase_if(providers_,
+                  [&](auto const& open) { return !used.contains(open.second.provider.get()); });
+    for (auto const& [key, open] : providers) {
+        if (used.contains(open.provider.get())) continue;
+        keep_until_ended(open.plugin, open.provider->worker(), open.provider);
+        open.provider->retire();
+    }
+
+    std::vector<InstanceName> gone;
+    for (auto const& [name, open] : channels_)
+        if (!config_->channels.contains(name)) gone.push_back(name);
+    for (auto const& name : gone) close_channel(name);
+    for (auto const& [name, channel] : config_->channels) open_channel(name);
+    show_ending();
 }
 
-void Flow::open_channel(InstanceName const& name, ChannelConfig const& channel) {
-    auto close = [&] {
-        if (auto open = channels_.find(name); open != channels_.end()) {
-            open->second.channel->stop();
-            channels_.erase(open);
-        }
-    };
+void Flow::keep_until_ended(PluginId const& plugin, std::shared_ptr<Worker> const& worker,
+                            std::shared_ptr<void> owner) {
+    ending_.push_back({plugin, worker, std::move(owner)});
+    worker->on_state([this](Worker::State state, std::string const&) {
+        // Later: the worker that says so is still at work.
+        if (state == Worker::State::stopped && !stopping_)
+            deps_.loop->post([this] { show_ending(); });
+    });
+}
+
+void Flow::show_ending() {
+    std::set<PluginId> ended;
+    for (auto const& ending : ending_)
+        if (ending.worker->state() == Worker::State::stopped) ended.insert(ending.plugin);
+    std::erase_if(ending_, [](auto const& ending) {
+        return ending.worker->state() == Worker::State::stopped;
+    });
+    for (auto const& id : ended) deps_.plugins->set_ending(id, false);
+    for (auto const& ending : ending_) deps_.plugins->set_ending(ending.plugin, true);
+}
+
+// The next of this name is opened when the run of this one has ended: two would be two clients of
+// one account.
+void Flow::close_channel(InstanceName const& name) {
+    auto node = channels_.extract(name);
+    if (!node) return;
+    auto& open = node.mapped();
+    keep_until_ended(open.plugin, open.worker, open.channel);
+    closing_.insert(name);
+    open.channel->retire([this, name] {
+        closing_.erase(name);
+        if (!stopping_ && config_->channels.contains(name)) open_channel(name);
+    });
+}
+
+void Flow::open_channel(InstanceName const& name) {
+    if (closing_.contains(name)) return;
+    auto const& channel = config_->channels.at(name);
     auto const* plugin = deps_.plugins->usable(channel.plugin);
     if (!plugin || !plugin->file->manifest().has_role("parley.channel/1")) {
         deps_.trace(2, "channel " + name.text + " is not open: plugin " + channel.plugin.text +
                            " is not usable as a channel");
-        return close();
+        return close_channel(name);
     }
     auto spec = worker_spec(name.text, *plugin, channel.config, channel.secrets);
     if (!spec) {
         deps_.trace(2, "channel " + name.text + " is not open: " + spec.error().what);
-        return close();
+        return close_channel(name);
     }
-    std::string key =
-        plugin->file->hash() + '\n' + spec->config + '\n' + secrets_text(spec->secrets);
-    if (auto open = channels_.find(name); open != channels_.end()) {
-        if (open->second.key == key) return;
-        close();
-    }
+    auto key = key_of(*spec);
+    if (auto open = channels_.find(name); open != channels_.end())
+        return open->second.key == key && is_sound(*open->second.worker) ? void()
+                                                                         : close_channel(name);
     auto worker = Worker::create(*deps_.workers, std::move(*spec));
     watch(worker, name.text, channel.plugin);
     Channel::Sink sink;
@@ -168,55 +232,61 @@ void Flow::open_channel(InstanceName const& name, ChannelConfig const& channel) 
         commit(std::move(change));
         if (link == Channel::Link::connected) deps_.loop->post([this, name] { wake_lines(name); });
     };
-    channels_[name] = {
-        key, Channel::open(
-                 *deps_.loop, name, worker,
-                 [this, name] { return deps_.ledger->get(Table::cursor, name.text).value_or(""); },
-                 std::move(sink))};
+    auto last_cursor = [this, name] {
+        return deps_.ledger->get(Table::cursor, name.text).value_or("");
+    };
+    auto opened = Channel::open(*deps_.loop, name, worker, last_cursor, std::move(sink));
+    channels_[name] = {std::move(key), channel.plugin, worker, std::move(opened)};
 }
 
-Provider* Flow::provider_for(std::string const& model) {
+std::shared_ptr<Provider> Flow::provider_for(std::string const& model) {
     if (auto known = provider_of_model_.find(model); known != provider_of_model_.end())
         return known->second;
     auto found = config_->models.find(model);
     if (found == config_->models.end()) return nullptr;
-    auto const* plugin = deps_.plugins->usable(found->second.provider);
+    auto const& id = found->second.provider;
+    auto const* plugin = deps_.plugins->usable(id);
     if (!plugin || !plugin->file->manifest().has_role("parley.provider/1")) return nullptr;
     auto spec = worker_spec("model." + model, *plugin, found->second.config, found->second.secrets);
     if (!spec) {
         deps_.trace(2, "model " + model + " cannot be used: " + spec.error().what);
         return nullptr;
     }
-    auto key = plugin->file->hash() + '\n' + spec->config + '\n' + secrets_text(spec->secrets);
-    auto& provider = providers_[key];
-    if (!provider) {
+    // Models of one back end share its worker.
+    auto& open = providers_[key_of(*spec)];
+    if (!open.provider) {
         auto worker = Worker::create(*deps_.workers, std::move(*spec));
-        watch(worker, "model." + model, found->second.provider);
-        provider = std::make_shared<Provider>(worker, plugin->file->manifest().pending_calls);
+        watch(worker, "model." + model, id);
+        open = {id, std::make_shared<Provider>(worker, plugin->file->manifest().pending_calls)};
     }
-    provider_of_model_[model] = provider.get();
-    return provider.get();
+    return provider_of_model_[model] = open.provider;
+}
+
+Result<WorkerSpec> Flow::skill_spec(PluginId const& id, bool uses_egress) const {
+    auto const* plugin = deps_.plugins->usable(id);
+    if (!plugin) return Error(Fault::unavailable, "plugin " + id.text + " is not usable");
+    TRY(spec, worker_spec(id.text, *plugin, "{}", {}));
+    if (!uses_egress) spec.egress.clear();
+    return spec;
 }
 
 std::shared_ptr<Worker> Flow::skill_worker(SkillEntry const& entry, std::vector<Grant> grants) {
-    auto const* plugin = deps_.plugins->usable(entry.plugin);
-    if (!plugin) return nullptr;
-    auto key = plugin->file->hash() + '\n' + plugin->id.text;
+    auto place = std::pair(entry.plugin, entry.spec->uses_egress);
     if (grants.empty())
-        if (auto found = skill_workers_.find(key); found != skill_workers_.end())
-            return found->second;
-    auto spec = worker_spec(entry.plugin.text, *plugin, "{}", {});
+        if (auto found = skill_workers_.find(place); found != skill_workers_.end())
+            return found->second.worker;
+    auto spec = skill_spec(entry.plugin, entry.spec->uses_egress);
     if (!spec) {
         deps_.trace(2, "skill " + entry.name + " cannot run: " + spec.error().what);
         return nullptr;
     }
-    if (!entry.spec->uses_egress) spec->egress.clear();
     bool is_own = !grants.empty();
+    auto key = key_of(*spec);
     spec->grants = std::move(grants);
     auto worker = Worker::create(*deps_.workers, std::move(*spec));
     if (is_own) return worker;
     watch(worker, entry.plugin.text, entry.plugin);
-    skill_workers_[key] = worker;
+    skill_workers_[place] = {std::move(key), worker};
     return worker;
 }
 

@@ -201,7 +201,7 @@ void Flow::ask_model(Change& change, Session& session, Turn& turn) {
 void Flow::send_attempt(SessionId const& id, std::string request, std::int64_t number) {
     auto session = deps_.sessions->find(id);
     if (stopping_ || !session || !session->has_turn()) return;
-    auto* provider = provider_for(session->model);
+    auto provider = provider_for(session->model);
     if (!provider) {
         AnswerFault fault;
         fault.message = "the model's provider is gone";

@@ -50,7 +50,7 @@ public:
         auto call =
             std::make_shared<Call>(Call{verb, std::move(request), options, std::move(sink)});
         calls_.emplace(id, call);
-        if (state_ == State::stopped) {
+        if (state_ == State::stopped || retiring_) {
             end_unborn(id, Fault::unavailable, "the worker was stopped");
             return id;
         }
@@ -75,6 +75,11 @@ public:
         auto found = calls_.find(id);
         if (found != calls_.end() && found->second->life)
             found->second->life->acknowledge(id, cursor, bytes);
+    }
+
+    void retire() override {
+        retiring_ = true;
+        if (calls_.empty()) stop();
     }
 
     void stop() override {
@@ -121,7 +126,10 @@ private:
             if (!call->handed_over && call->sink.on_done)
                 call->sink.on_done(
                     Error(call->cancelled ? Fault::cancelled : Fault::unavailable, why));
-            if (auto self = weak.lock()) self->calls_.erase(id);
+            auto self = weak.lock();
+            if (!self) return;
+            self->calls_.erase(id);
+            if (self->retiring_ && self->calls_.empty()) self->stop();
         };
         call->life = Life::begin(deps_, spec_, true, std::move(told));
         return true;
@@ -148,6 +156,7 @@ private:
     WorkerSpec const spec_;
     std::function<void(State, std::string const&)> told_;
     State state_ = State::ready;
+    bool retiring_ = false;
     std::string profile_;
     std::uint64_t next_ = 0;
     std::unordered_map<std::uint64_t, std::shared_ptr<Call>> calls_;

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace parley {
 
@@ -87,6 +88,19 @@ Result<> check_uses(Manifest const& manifest, Config const& config, PluginConfig
     return ok();
 }
 
+// What runs goes on running over a scan.
+void keep_state(std::vector<PluginEntry> const& before, PluginEntry& entry) {
+    for (auto const& old : before) {
+        if (old.id != entry.id || !old.file || !entry.file) continue;
+        bool ran = old.state != PluginState::refused && old.state != PluginState::disabled &&
+                   old.state != PluginState::quarantined;
+        if (!ran || entry.state != PluginState::found) continue;
+        if (old.file->hash() != entry.file->hash()) continue;
+        entry.state = old.state;
+        entry.reason = old.reason;
+    }
+}
+
 }  // namespace
 
 char const* name_of(PluginState state) {
@@ -97,6 +111,8 @@ char const* name_of(PluginState state) {
             return "refused";
         case PluginState::disabled:
             return "disabled";
+        case PluginState::draining:
+            return "draining";
         case PluginState::loading:
             return "loading";
         case PluginState::healthy:
@@ -113,8 +129,14 @@ char const* name_of(PluginState state) {
 
 std::string to_json(PluginEntry const& entry) {
     JsonWriter out;
-    out.begin('{').pair("id", entry.id.text).pair("state", name_of(entry.state));
-    if (!entry.reason.empty()) out.pair("reason", entry.reason);
+    bool is_off = entry.state == PluginState::disabled || entry.state == PluginState::refused;
+    bool drains = is_off && entry.is_ending;
+    out.begin('{').pair("id", entry.id.text);
+    out.pair("state", name_of(drains ? PluginState::draining : entry.state));
+    if (drains)
+        out.pair("reason", entry.reason + "; its last calls are ending");
+    else if (!entry.reason.empty())
+        out.pair("reason", entry.reason);
     out.pair("path", entry.path.string()).key("first_party").boolean(entry.first_party);
     out.pair("isolation", name_of(entry.isolation));
     if (!entry.file) return out.end('}').take();
@@ -128,8 +150,11 @@ std::string to_json(PluginEntry const& entry) {
 }
 
 void Catalogue::scan(std::filesystem::path const& install_folder, Config const& config) {
-    entries_.clear();
+    auto const before = std::exchange(entries_, {});
     auto lock = read_lock(config.home);
+    locked_.clear();
+    if (lock)
+        for (auto const& [id, accepted] : *lock) locked_[id] = accepted.hash;
     auto refuse = [](PluginEntry& entry, std::string reason) {
         entry.state = PluginState::refused;
         entry.reason = std::move(reason);
@@ -166,6 +191,12 @@ void Catalogue::scan(std::filesystem::path const& install_folder, Config const& 
             } else if (auto held = first_party ? "" : refusal_of(*lock, *entry.file);
                        !held.empty()) {
                 refuse(entry, held);
+            } else if (auto why =
+                           wanted->second.signed_by.empty()
+                               ? ""
+                               : unsigned_reason(path, *entry.file, wanted->second.signed_by);
+                       !why.empty()) {
+                refuse(entry, why);
             } else if (auto fits = check_uses(manifest, config, wanted->second); !fits) {
                 refuse(entry, fits.error().what);
             }
@@ -181,6 +212,7 @@ void Catalogue::scan(std::filesystem::path const& install_folder, Config const& 
     for (auto& entry : entries_)
         if (entry.file && count[entry.id] > 1)
             refuse(entry, "two files say that they are " + entry.id.text);
+    for (auto& entry : entries_) keep_state(before, entry);
 }
 
 PluginEntry const* Catalogue::find(PluginId const& id) const {
@@ -202,6 +234,11 @@ void Catalogue::set_state(PluginId const& id, PluginState state, std::string rea
             entry.state = state;
             entry.reason = std::move(reason);
         }
+}
+
+void Catalogue::set_ending(PluginId const& id, bool is_ending) {
+    for (auto& entry : entries_)
+        if (entry.id == id) entry.is_ending = is_ending;
 }
 
 }  // namespace parley

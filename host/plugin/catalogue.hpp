@@ -7,6 +7,7 @@
 #include "plugin/manifest.hpp"
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,7 +31,9 @@ private:
     Manifest manifest_;
 };
 
-enum class PluginState { found, refused, disabled, loading, healthy, restarting, quarantined, stopped };
+enum class PluginState {
+    found, refused, disabled, draining, loading, healthy, restarting, quarantined, stopped
+};
 char const* name_of(PluginState state);
 
 struct PluginEntry {
@@ -40,6 +43,7 @@ struct PluginEntry {
     Isolation isolation = Isolation::strict;  // as the operator's configuration has it
     PluginState state = PluginState::found;
     std::string reason;                      // for every state but healthy
+    bool is_ending = false;                  // calls of its former workers are still open
     std::shared_ptr<PluginFile const> file;  // null when refused before reading
 };
 
@@ -50,18 +54,24 @@ public:
     // Looks into the install's own folder, then the home's. Files that are not enabled are read
     // only as far as their manifest. Refuses, each with its reason: no note, broken manifest,
     // wrong ABI, undeclared role, two files with one id (both), first-party id outside the
-    // install's folder, third-party file that plugins.lock does not accept, a file or folder that
-    // others can write, a required secret that is not bound, config that the schema refuses.
+    // install's folder, third-party file that plugins.lock does not accept or that is not signed
+    // as the operator asks, a file or folder that others can write, a required secret that is not
+    // bound, config that the schema refuses. A file that is as it was keeps its state, unless that
+    // was quarantine: looking again gives another chance.
     void scan(std::filesystem::path const& install_folder, Config const& config);
 
     std::vector<PluginEntry> const& entries() const { return entries_; }
+    // The hashes that plugins.lock accepts, as the last scan found them.
+    std::map<PluginId, std::string> const& locked() const { return locked_; }
     PluginEntry const* find(PluginId const& id) const;
     // Ready to run: enabled and not refused.
     PluginEntry const* usable(PluginId const& id) const;
     void set_state(PluginId const& id, PluginState state, std::string reason);
+    void set_ending(PluginId const& id, bool is_ending);
 
 private:
     std::vector<PluginEntry> entries_;
+    std::map<PluginId, std::string> locked_;
 };
 
 }  // namespace parley

@@ -231,6 +231,7 @@ void Life::finish(std::uint64_t id, Result<std::string> result) {
         result = std::move(*call.fate);
     if (!single_) {
         if (call.sink.on_done) call.sink.on_done(std::move(result));
+        if (calls_.empty() && told_.on_idle) told_.on_idle();
         return;
     }
     last_word_ = [on_done = std::move(call.sink.on_done), result = std::move(result)]() mutable {

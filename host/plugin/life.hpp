@@ -18,6 +18,8 @@ class Life final : public Desk, public std::enable_shared_from_this<Life> {
 public:
     struct Told {
         std::function<void()> on_ready;
+        // The last open call has ended. May be empty.
+        std::function<void()> on_idle;
         // Once, after the process is gone and every call has been answered.
         std::function<void(std::string const& why)> on_gone;
     };
@@ -27,6 +29,7 @@ public:
     ~Life() override;
 
     bool is_ready() const { return stage_ == Stage::ready; }
+    bool is_idle() const { return calls_.empty(); }
     int pid() const { return process_ ? process_->pid() : 0; }
     std::string const& profile() const { return profile_; }
 

@@ -3,14 +3,10 @@
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "plugin/file_view.hpp"
 
 #include <boost/json/value.hpp>
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -24,21 +20,18 @@ std::string joined(std::vector<std::string> const& words) {
     return out;
 }
 
-Error failed(std::filesystem::path const& path) {
-    return Error(Fault::unavailable, path.string() + ": " + std::strerror(errno));
+std::vector<std::string> texts_of(json::value const& value, std::string_view key) {
+    std::vector<std::string> texts;
+    if (auto const* items = member(value, key); items && items->is_array())
+        for (auto const& item : items->get_array())
+            if (item.is_string()) texts.emplace_back(item.get_string());
+    return texts;
 }
 
-Result<> write_durably(std::filesystem::path const& path, std::string const& text) {
-    auto fresh = path.string() + ".new";
-    int file = open(fresh.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file < 0) return failed(fresh);
-    bool good = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                fsync(file) == 0;
-    if (close(file) != 0 || !good || rename(fresh.c_str(), path.c_str()) != 0) return failed(fresh);
-    int folder = open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0 || fsync(folder) != 0) good = false;
-    if (folder >= 0) close(folder);
-    return good ? ok() : Result<>(failed(path));
+void write_texts(JsonWriter& out, std::string_view key, std::vector<std::string> const& texts) {
+    out.key(key).begin('[');
+    for (auto const& text : texts) out.string(text);
+    out.end(']');
 }
 
 }  // namespace
@@ -62,9 +55,11 @@ Result<PluginLock> read_lock(std::filesystem::path const& home) {
     for (auto const& field : plugins->get_object()) {
         LockEntry entry;
         entry.hash = text_at(field.value(), "hash");
-        if (auto const* rights = member(field.value(), "rights"); rights && rights->is_array())
-            for (auto const& right : rights->get_array())
-                if (right.is_string()) entry.rights.emplace_back(right.get_string());
+        entry.rights = texts_of(field.value(), "rights");
+        if (auto const* previous = member(field.value(), "previous")) {
+            entry.previous_hash = text_at(*previous, "hash");
+            entry.previous_rights = texts_of(*previous, "rights");
+        }
         lock.emplace(PluginId(std::string(field.key())), std::move(entry));
     }
     return lock;
@@ -74,12 +69,17 @@ Result<> write_lock(std::filesystem::path const& home, PluginLock const& lock) {
     JsonWriter out;
     out.begin('{').pair("format", 1).key("plugins").begin('{');
     for (auto const& [id, entry] : lock) {
-        out.key(id.text).begin('{').pair("hash", entry.hash).key("rights").begin('[');
-        for (auto const& right : entry.rights) out.string(right);
-        out.end(']').end('}');
+        out.key(id.text).begin('{').pair("hash", entry.hash);
+        write_texts(out, "rights", entry.rights);
+        if (!entry.previous_hash.empty()) {
+            out.key("previous").begin('{').pair("hash", entry.previous_hash);
+            write_texts(out, "rights", entry.previous_rights);
+            out.end('}');
+        }
+        out.end('}');
     }
     out.end('}').end('}');
-    return write_durably(home / "plugins.lock", out.text() + "\n");
+    return replace_file(home / "plugins.lock", out.text() + "\n", 0600);
 }
 
 std::vector<std::string> rights_of(Manifest const& manifest) {

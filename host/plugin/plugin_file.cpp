@@ -1,6 +1,7 @@
 #include "plugin/catalogue.hpp"
 
 #include "base/limits.hpp"
+#include "plugin/file_view.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -26,24 +27,6 @@ public:
 
 private:
     int number_;
-};
-
-// A read-only view of a sealed file.
-class View {
-public:
-    View(int descriptor, std::size_t size) : size_(size) {
-        bytes_ = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    }
-    View(View const&) = delete;
-    ~View() {
-        if (bytes_ != MAP_FAILED) munmap(bytes_, size_);
-    }
-    explicit operator bool() const { return bytes_ != MAP_FAILED; }
-    std::string_view bytes() const { return {static_cast<char const*>(bytes_), size_}; }
-
-private:
-    void* bytes_;
-    std::size_t size_;
 };
 
 Error failed(std::filesystem::path const& path, char const* what) {
@@ -107,7 +90,7 @@ Result<std::shared_ptr<PluginFile const>> PluginFile::read(std::filesystem::path
     std::shared_ptr<PluginFile> plugin(new PluginFile);
     TRY(memory, seal(file.get(), size, path));
     plugin->descriptor_ = memory;
-    View view(memory, size);
+    FileView view(memory, size);
     if (!view) return failed(path, "cannot be mapped");
     plugin->hash_ = hex(blake2b(view.bytes()));
     TRY(note, read_note(view.bytes()));

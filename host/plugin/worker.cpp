@@ -32,7 +32,7 @@ public:
     std::uint64_t start(Verb verb, std::string request, CallOptions options,
                         CallSink sink) override {
         auto id = next_ += 2;
-        if (state_ == State::ready && life_ && life_->is_ready()) {
+        if (state_ == State::ready && life_ && life_->is_ready() && !retiring_) {
             life_->start(id, verb, request, options, std::move(sink));
             return id;
         }
@@ -41,7 +41,9 @@ public:
                     waiting_bytes_ > limits::worker_message_bytes;
         auto& call = waiting_[id];
         call = {verb, std::move(request), options, std::move(sink), {}};
-        if (state_ == State::stopped || state_ == State::quarantined)
+        if (retiring_)
+            later(id, Fault::unavailable, "the plugin is being switched off or replaced");
+        else if (state_ == State::stopped || state_ == State::quarantined)
             later(id, Fault::unavailable, why_);
         else if (full)
             later(id, Fault::unavailable, "too many calls wait for the worker to start");
@@ -61,6 +63,11 @@ public:
 
     void acknowledge(std::uint64_t call, std::string_view cursor, std::size_t bytes) override {
         if (life_) life_->acknowledge(call, cursor, bytes);
+    }
+
+    void retire() override {
+        retiring_ = true;
+        end_when_idle();
     }
 
     void stop() override {
@@ -86,6 +93,9 @@ private:
         std::weak_ptr<StandingWorker> weak = shared_from_this();
         told.on_ready = [weak] {
             if (auto self = weak.lock()) self->ready();
+        };
+        told.on_idle = [weak] {
+            if (auto self = weak.lock()) self->end_when_idle();
         };
         told.on_gone = [weak](std::string const& why) {
             if (auto self = weak.lock()) self->gone(why);
@@ -115,6 +125,7 @@ private:
         life_.reset();
         if (state_ == State::stopped) return;
         why_ = why;
+        if (retiring_ && waiting_.empty()) return change(State::stopped, why_);
         auto now = std::chrono::steady_clock::now();
         if (now - born_ > limits::worker_steady_time) pause_ = limits::worker_restart_first;
         deaths_.push_back(now);
@@ -149,12 +160,18 @@ private:
         if (!node) return;
         waiting_bytes_ -= node.mapped().request.size();
         if (auto on_done = std::move(node.mapped().sink.on_done)) on_done(std::move(error));
+        end_when_idle();
+    }
+
+    void end_when_idle() {
+        if (retiring_ && waiting_.empty() && (!life_ || life_->is_idle())) stop();
     }
 
     WorkerDeps const& deps_;
     WorkerSpec const spec_;
     std::function<void(State, std::string const&)> told_;
     State state_ = State::starting;
+    bool retiring_ = false;
     std::string why_;
     std::shared_ptr<Life> life_;
     std::uint64_t next_ = 0;

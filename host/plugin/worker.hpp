@@ -110,6 +110,8 @@ public:
     virtual void cancel(std::uint64_t call) = 0;  // it ends by on_done, within the grace
     // For a channel's run: this cursor is durable. Empty: only returns credit for `bytes`.
     virtual void acknowledge(std::uint64_t call, std::string_view cursor, std::size_t bytes) = 0;
+    // Takes no new calls; ends by itself when the last open one has ended.
+    virtual void retire() = 0;
     // Fails open calls with Fault::cancelled, ends the process, never starts again.
     virtual void stop() = 0;
     virtual int pid() const = 0;  // 0 when none runs

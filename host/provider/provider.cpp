@@ -141,7 +141,7 @@ void Provider::start(std::shared_ptr<InFlight> call) {
         next();
         if (result && call->broken.empty() && !call->answer.stop.empty()) {
             call->sink.on_answer(std::move(call->answer));
-            return;
+            return end_when_idle();
         }
         AnswerFault fault;
         if (!result) fault = fault_from(result.error());
@@ -159,10 +159,20 @@ void Provider::start(std::shared_ptr<InFlight> call) {
         fault.input = call->answer.input;
         fault.output = call->answer.output;
         call->sink.on_fault(std::move(fault));
+        end_when_idle();
     };
     CallOptions options;
     options.timeout = limits::model_call_time;
     call->call = worker_->start(Verb::provider_generate, std::move(call->request), options, sink);
+}
+
+void Provider::retire() {
+    retiring_ = true;
+    end_when_idle();
+}
+
+void Provider::end_when_idle() {
+    if (retiring_ && open_.empty() && waiting_.empty()) worker_->retire();
 }
 
 bool Provider::may_start(InFlight const& call) const {

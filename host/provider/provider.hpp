@@ -58,7 +58,9 @@ public:
     // The sink is told exactly one of on_answer and on_fault. Returns a handle for cancel().
     std::uint64_t generate(std::string request, Manner manner, Sink sink);
     void cancel(std::uint64_t handle);
-    Worker& worker() { return *worker_; }
+    // Takes no new requests; its worker ends when the last has been answered.
+    void retire();
+    std::shared_ptr<Worker> const& worker() const { return worker_; }
 
 private:
     struct Waiting;
@@ -66,11 +68,12 @@ private:
     void start(std::shared_ptr<InFlight> call);
     bool may_start(InFlight const& call) const;
     void next();
+    void end_when_idle();
 
     std::shared_ptr<Worker> worker_;
     int pending_most_;
     int pending_ = 0;
-    bool tries_suspect_ = false;
+    bool tries_suspect_ = false, retiring_ = false;
     std::uint64_t last_handle_ = 0;
     std::deque<std::shared_ptr<InFlight>> waiting_;
     std::vector<std::shared_ptr<InFlight>> open_;

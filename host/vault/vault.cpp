@@ -229,11 +229,4 @@ bool Vault::mask(std::string& text) const {
     return inside_->finder && inside_->finder->mask(text);
 }
 
-bool is_signed(std::string_view bytes, std::string_view signature, std::string_view public_key) {
-    auto sig = from_hex(signature), key = from_hex(public_key);
-    return sig && key && sig->size() == crypto_sign_BYTES &&
-           key->size() == crypto_sign_PUBLICKEYBYTES &&
-           crypto_sign_verify_detached(raw(*sig), raw(bytes), bytes.size(), raw(*key)) == 0;
-}
-
 }  // namespace parley

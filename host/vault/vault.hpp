@@ -81,9 +81,6 @@ private:
     std::unique_ptr<Inside> inside_;
 };
 
-// Checks an Ed25519 signature; all hex but `bytes`.
-bool is_signed(std::string_view bytes, std::string_view signature, std::string_view public_key);
-
 // The two tokens: `home/tokens` holds keyed hashes. A token is ap<a|r>_ and 43 base62 characters.
 enum class Scope { read, admin };
 std::string make_token(Scope scope);

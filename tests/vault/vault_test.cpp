@@ -1,6 +1,7 @@
 #include "vault/sealed_file.hpp"
 #include "vault/vault.hpp"
 
+#include "base/hash.hpp"
 #include "base/text.hpp"
 #include "temp_folder.hpp"
 
@@ -226,7 +227,8 @@ TEST_CASE("a checkpoint's signature holds for its bytes alone", "[vault]") {
     Home home;
     auto vault = home.make();
     auto signature = vault->sign_for_ledger("bytes");
-    REQUIRE(is_signed("bytes", signature, vault->ledger_public_key()));
-    REQUIRE_FALSE(is_signed("bytez", signature, vault->ledger_public_key()));
-    REQUIRE_FALSE(is_signed("bytes", signature, std::string(64, '0')));
+    auto signed_bytes = *from_hex(signature), key = *from_hex(vault->ledger_public_key());
+    REQUIRE(is_signed("bytes", signed_bytes, key));
+    REQUIRE_FALSE(is_signed("bytez", signed_bytes, key));
+    REQUIRE_FALSE(is_signed("bytes", signed_bytes, std::string(32, '\0')));
 }
