@@ -87,6 +87,7 @@ constexpr std::size_t plugin_files = 256;                 // looked at in one fo
 constexpr std::size_t signature_bytes = 64;               // Ed25519, as it stands in a .sig file
 constexpr std::size_t kv_key_bytes = 256;                 // sdk: part of the ABI
 constexpr std::size_t kv_value_bytes = 64 * 1024;         // sdk: part of the ABI
+constexpr std::size_t secret_frame_bytes = 64;            // the frame around a revealed secret
 constexpr std::size_t secret_overlap_bytes = 4 * 1024;    // searched again with the next chunk
 constexpr std::size_t egress_request_bytes = 64 * 1024;   // url, headers and options of one request
 constexpr auto egress_time = 600s;                        // the longest a plugin may ask for

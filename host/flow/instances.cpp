@@ -16,6 +16,7 @@ std::string key_of(WorkerSpec const& spec) {
     out.begin('[').string(spec.file->hash()).string(spec.config);
     out.boolean(spec.allow_private).string(name_of(spec.isolation));
     for (auto const& [field, name] : spec.secrets) out.string(field).string(name.text());
+    for (auto const& field : spec.reveal) out.string("reveal " + field);
     for (auto const& rule : spec.egress) {
         out.begin('[').string(rule.host).number(rule.port).boolean(rule.plain);
         for (auto const& method : rule.methods) out.string(method);
@@ -54,6 +55,7 @@ Result<WorkerSpec> Flow::worker_spec(std::string name, PluginEntry const& plugin
         spec.secrets = merged(rules->second.secrets, secrets);
         spec.allow_private = rules->second.allow_private;
         spec.isolation = rules->second.isolation;
+        spec.reveal = {rules->second.reveal.begin(), rules->second.reveal.end()};
         narrowed = rules->second.egress;
     } else {
         spec.secrets = secrets;

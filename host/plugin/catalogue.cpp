@@ -61,6 +61,13 @@ Result<> check_use(Manifest const& manifest, PluginConfig const& base, std::stri
         for (auto const& [name, secret] : *bound)
             if (!manifest.secret(name))
                 return Error(Fault::bad_input, where + ": the plugin has no secret field " + name);
+    for (auto const& name : base.reveal)
+        if (auto const* field = manifest.secret(name);
+            !field || field->tier != SecretField::Tier::reveal)
+            return Error(Fault::bad_input, "plugins." + manifest.id.text +
+                                               ".reveal: the plugin "
+                                               "does not ask to read a secret " +
+                                               name);
     TRY(whole, lay_over(base.config, config));
     auto resolved = resolve_config(manifest, whole);
     if (!resolved)

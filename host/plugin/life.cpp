@@ -287,6 +287,7 @@ void Life::heard(std::uint16_t type, std::uint64_t id, std::string_view body) {
         case PARLEY_F_STREAM_OPEN:
         case PARLEY_F_TIMER_START:
         case PARLEY_F_KV:
+        case PARLEY_F_REVEAL:
             return on_service(type, id, body);
         default:
             return end("the worker sent a frame of an unknown type");

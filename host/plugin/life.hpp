@@ -45,6 +45,7 @@ public:
     WorkerSpec const& spec() const override { return spec_; }
     void tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes,
               bool last) override;
+    void tell_secret(std::uint64_t operation, std::uint32_t kind, std::string_view bytes) override;
     void when_may_leave(std::uint64_t call, std::function<void()> go) override;
     void stayed(std::uint64_t id) override;
     void secret_found(std::uint64_t call, std::string const& name) override;

@@ -29,6 +29,7 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
     char const* service = type == PARLEY_F_HTTP_START    ? PARLEY_HOST_HTTP
                           : type == PARLEY_F_STREAM_OPEN ? PARLEY_HOST_STREAM
                           : type == PARLEY_F_KV          ? PARLEY_HOST_KV
+                          : type == PARLEY_F_REVEAL      ? PARLEY_HOST_REVEAL
                                                          : PARLEY_HOST_TIMER;
     if (!may(service)) return end(std::string("the manifest does not name ") + service);
     if (operations_.size() >= limits::egress_per_worker)
@@ -44,6 +45,9 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
             break;
         case PARLEY_F_TIMER_START:
             if (take_number(body, number)) operation = start_timer(*this, call, id, number);
+            break;
+        case PARLEY_F_REVEAL:
+            operation = start_reveal(*this, call, id, body);
             break;
         default:
             if (!take_number(body, number) || !take_number(body, length) || length > body.size())
@@ -75,6 +79,16 @@ void Life::tell(std::uint64_t operation, std::uint32_t kind, std::string_view by
     link_->send(PARLEY_F_EVENT, operation,
                 {bytes_of(call), bytes_of(service), bytes_of(kind), bytes});
     if (last) operations_.erase(found);
+}
+
+void Life::tell_secret(std::uint64_t operation, std::uint32_t kind, std::string_view bytes) {
+    auto found = operations_.find(operation);
+    if (found == operations_.end() || stage_ != Stage::ready) return;
+    auto call = found->second->call();
+    auto service = found->second->service();
+    link_->send_secret(PARLEY_F_EVENT, operation,
+                       {bytes_of(call), bytes_of(service), bytes_of(kind), bytes});
+    operations_.erase(found);
 }
 
 void Life::give_credit(std::uint64_t operation, std::uint32_t bytes) {

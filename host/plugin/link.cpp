@@ -1,6 +1,7 @@
 #include "plugin/link.hpp"
 
 #include "base/limits.hpp"
+#include "base/secret.hpp"
 
 #include <parley/frame.h>
 #include <boost/asio/io_context.hpp>
@@ -58,6 +59,21 @@ public:
         if (flushing_) return;
         flushing_ = true;
         loop_.post([self = self()] { self->flush(); });
+    }
+
+    void send_secret(std::uint16_t type, std::uint64_t id,
+                     std::initializer_list<std::string_view> body) override {
+        if (closed_) return;
+        // Into a queue of its own, so that no growth leaves a copy behind.
+        auto before = std::exchange(out_, {});
+        std::size_t size = before.size() + limits::secret_frame_bytes;
+        for (auto piece : body) size += piece.size();
+        out_.reserve(size);
+        out_.append(before);
+        append(type, id, body);
+        holds_secret_ = true;
+        flushing_ = true;
+        flush();
     }
 
     bool is_crowded() const override { return out_.size() - sent_ > limits::worker_queue_bytes; }
@@ -122,6 +138,7 @@ private:
 
     void compact() {
         if (sent_ == out_.size()) {
+            if (std::exchange(holds_secret_, false)) wipe(out_);
             if (out_.capacity() > 2 * PARLEY_FRAME_BODY_MAX)
                 out_ = std::string();
             else
@@ -219,6 +236,7 @@ private:
     std::string out_;
     std::size_t sent_ = 0;
     bool flushing_ = false, was_crowded_ = false;
+    bool holds_secret_ = false;  // wiped when all of it has left
 };
 
 }  // namespace

@@ -30,6 +30,9 @@ public:
     // Queued, and written once per turn of the event loop.
     virtual void send(std::uint16_t type, std::uint64_t id,
                       std::initializer_list<std::string_view> body) = 0;
+    // The same for bytes that must not stay behind in the queue.
+    virtual void send_secret(std::uint16_t type, std::uint64_t id,
+                             std::initializer_list<std::string_view> body) = 0;
     virtual bool is_crowded() const = 0;  // over limits::worker_queue_bytes
     // Takes what has already arrived: after the death of the other side.
     virtual void drain() = 0;

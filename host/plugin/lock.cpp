@@ -95,11 +95,13 @@ std::vector<std::string> rights_of(Manifest const& manifest) {
         if (!rule.methods.empty()) right += " " + joined(rule.methods);
         rights.push_back(std::move(right));
     }
-    for (auto const& field : manifest.secrets)
-        rights.push_back(std::string(field.tier == SecretField::Tier::reveal ? "reads secret "
-                                                                             : "uses secret ") +
-                         visible(field.name) + " in " + joined(field.slots) + " at " +
-                         joined(field.hosts));
+    for (auto const& field : manifest.secrets) {
+        if (field.tier == SecretField::Tier::reveal)
+            rights.push_back("reads secret " + visible(field.name) + ", where `reveal` grants it");
+        if (field.tier == SecretField::Tier::inject || !field.slots.empty())
+            rights.push_back("uses secret " + visible(field.name) + " in " + joined(field.slots) +
+                             " at " + joined(field.hosts));
+    }
     for (auto const& grant : manifest.grants)
         rights.push_back(grant.access == GrantNeed::Access::run     ? "runs commands"
                          : grant.access == GrantNeed::Access::write ? "writes folder " + grant.name

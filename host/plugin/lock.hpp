@@ -18,8 +18,8 @@ struct LockEntry {
     std::vector<std::string> rights;  // as rights_of() said when they were accepted
     // What was accepted before, with no predecessor of its own; empty when there is none. Its file
     // is kept, so that an upgrade can be taken back.
-    std::string previous_hash;
-    std::vector<std::string> previous_rights;
+    std::string previous_hash = {};
+    std::vector<std::string> previous_rights = {};
 };
 using PluginLock = std::map<PluginId, LockEntry>;
 

@@ -24,6 +24,9 @@ public:
     // touched then.
     virtual void tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes,
                       bool last) = 0;
+    // The same for the bytes of a secret, which stay nowhere behind.
+    virtual void tell_secret(std::uint64_t operation, std::uint32_t kind,
+                             std::string_view bytes) = 0;
     // Calls `go` at once or when the call's EGRESS record is durable; never when the call ends
     // first.
     virtual void when_may_leave(std::uint64_t call, std::function<void()> go) = 0;
@@ -68,6 +71,8 @@ std::shared_ptr<Operation> start_stream(Desk& desk, std::uint64_t call, std::uin
                                         std::string_view request);
 std::shared_ptr<Operation> start_timer(Desk& desk, std::uint64_t call, std::uint64_t id,
                                        std::uint32_t after_ms);
+std::shared_ptr<Operation> start_reveal(Desk& desk, std::uint64_t call, std::uint64_t id,
+                                        std::string_view field);
 std::shared_ptr<Operation> start_kv(Desk& desk, std::uint64_t call, std::uint64_t id,
                                     std::uint32_t verb, std::string_view key,
                                     std::string_view value);

@@ -80,6 +80,30 @@ private:
     void done() { desk_.tell(id_, PARLEY_KV_DONE, {}, true); }
 };
 
+// The bytes themselves: only of a field that the manifest declares so and the operator grants.
+class RevealOperation final : public Operation {
+public:
+    using Operation::Operation;
+
+    void begin(std::string const& name) {
+        auto& deps = desk_.deps();
+        auto const& spec = desk_.spec();
+        auto refuse = [&](std::string const& why) {
+            fail(PARLEY_REVEAL_FAILED, Error(Fault::denied, "the secret " + name + " " + why));
+        };
+        auto const* field = spec.file->manifest().secret(name);
+        if (!field || field->tier != SecretField::Tier::reveal)
+            return refuse("is not declared as one to reveal");
+        if (!spec.reveal.contains(name)) return refuse("is not in the operator's reveal list");
+        auto bound = spec.secrets.find(name);
+        if (bound == spec.secrets.end() || !deps.secret) return refuse("is not bound");
+        auto secret = deps.secret(bound->second);
+        if (!secret) return fail(PARLEY_REVEAL_FAILED, secret.error());
+        if (deps.secret_used) deps.secret_used(bound->second, spec.name, "(revealed)");
+        desk_.tell_secret(id_, PARLEY_REVEAL_DONE, secret->reveal());
+    }
+};
+
 }  // namespace
 
 void Operation::fail(std::uint32_t kind, Error const& error, bool retryable, bool sent) {
@@ -116,6 +140,16 @@ std::shared_ptr<Operation> start_timer(Desk& desk, std::uint64_t call, std::uint
                                        std::uint32_t after_ms) {
     auto operation = std::make_shared<TimerOperation>(desk, call, id, PARLEY_S_TIMER);
     operation->begin(after_ms);
+    return operation;
+}
+
+std::shared_ptr<Operation> start_reveal(Desk& desk, std::uint64_t call, std::uint64_t id,
+                                        std::string_view field) {
+    auto operation = std::make_shared<RevealOperation>(desk, call, id, PARLEY_S_REVEAL);
+    auto name = visible(clipped(field, limits::call_name_bytes));
+    desk.deps().loop->post([weak = std::weak_ptr(operation), name] {
+        if (auto self = weak.lock()) self->begin(name);
+    });
     return operation;
 }
 

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +65,7 @@ struct WorkerSpec {
     std::shared_ptr<PluginFile const> file;
     std::string config = "{}";            // checked against the schema, defaults filled in
     std::map<std::string, SecretName> secrets;
+    std::set<std::string> reveal;         // fields of which the plugin may have the bytes
     std::vector<EgressRule> egress;       // manifest ∩ operator, from_config resolved to host and port
     bool allow_private = false;
     std::vector<Grant> grants;            // with any: the worker serves one call and dies with it

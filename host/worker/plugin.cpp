@@ -13,7 +13,7 @@ namespace {
 constexpr char const* role_ids[] = {"", PARLEY_ROLE_CHANNEL, PARLEY_ROLE_PROVIDER,
                                     PARLEY_ROLE_SKILL, PARLEY_ROLE_HOOK};
 constexpr char const* sink_ids[] = {"", PARLEY_SINK_HTTP, PARLEY_SINK_STREAM, PARLEY_SINK_TIMER,
-                                    PARLEY_SINK_KV};
+                                    PARLEY_SINK_KV, PARLEY_SINK_REVEAL};
 constexpr std::size_t log_line_bytes = 8192;
 constexpr std::size_t operations_most =
     64;  // as the host counts; it ends a worker that goes beyond
@@ -169,6 +169,18 @@ struct HostFunctions {
                                    std::size_t size, parley_id* operation) {
         return kv(host, call, 3, view(key, size), {}, operation);
     }
+
+    static parley_status reveal_get(parley_host const* host, parley_id call, char const* name,
+                                    std::size_t size, parley_id* operation) {
+        auto& plugin = of(host);
+        if (size > key_bytes) return PARLEY_E_LIMIT;
+        parley_status status = PARLEY_OK;
+        std::lock_guard lock(plugin.mutex_);
+        *operation = plugin.open_operation(call, PARLEY_S_REVEAL, status);
+        if (status != PARLEY_OK) return status;
+        plugin.link_.send(PARLEY_F_REVEAL, *operation, {bytes_of(call), view(name, size)});
+        return PARLEY_OK;
+    }
 };
 
 void const* HostFunctions::get_interface(parley_host const* host, char const* id) {
@@ -176,12 +188,14 @@ void const* HostFunctions::get_interface(parley_host const* host, char const* id
     static constexpr parley_host_stream_v1 stream{sizeof stream, 0, stream_open, stream_write, end};
     static constexpr parley_host_timer_v1 timer{sizeof timer, 0, timer_start, end};
     static constexpr parley_host_kv_v1 store{sizeof store, 0, kv_get, kv_put, kv_remove};
+    static constexpr parley_host_reveal_v1 reveal{sizeof reveal, 0, reveal_get};
     if (!id || !contains(of(host).setup_.services, id)) return nullptr;
     std::string_view asked(id);
     if (asked == PARLEY_HOST_HTTP) return &http;
     if (asked == PARLEY_HOST_STREAM) return &stream;
     if (asked == PARLEY_HOST_TIMER) return &timer;
     if (asked == PARLEY_HOST_KV) return &store;
+    if (asked == PARLEY_HOST_REVEAL) return &reveal;
     return nullptr;
 }
 
@@ -314,6 +328,8 @@ void Plugin::event(std::uint64_t operation, std::string_view body) {
     auto const* sink = service < std::size(sinks_) ? sinks_[service] : nullptr;
     if (sink && PARLEY_HAS(sink, on_event))
         sink->on_event(self_, call, operation, kind, body.data(), body.size());
+    // The bytes lie in the link's own buffer, where the next message may leave them standing.
+    if (service == PARLEY_S_REVEAL) explicit_bzero(const_cast<char*>(body.data()), body.size());
 }
 
 void Plugin::credit(std::uint64_t id, std::string_view body) {

@@ -95,6 +95,8 @@ SIZE(parley_host_kv_v1, 32);
 AT(parley_host_kv_v1, get, 8);
 AT(parley_host_kv_v1, put, 16);
 AT(parley_host_kv_v1, remove, 24);
+SIZE(parley_host_reveal_v1, 16);
+AT(parley_host_reveal_v1, get, 8);
 
 /* The worker link. */
 SIZE(parley_frame, 16);

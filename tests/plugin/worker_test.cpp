@@ -443,3 +443,58 @@ TEST_CASE("a timer fires, and the small store keeps what it is given", "[worker]
     rig.marked = "hush";
     CHECK(rig.call("kv put k a hush here").result->error().fault == Fault::secret);
 }
+
+TEST_CASE("the bytes of a secret are for the field that is declared and granted so", "[worker]") {
+    Rig rig("zoo");
+    rig.spec.secrets = {{"token", {"test", "token"}}, {"open", {"test", "open"}}};
+    SECTION("what the operator grants is given, and noted") {
+        rig.spec.reveal = {"open"};
+        CHECK(rig.call("reveal open").text() == "v18");
+        CHECK(rig.used == std::vector<std::string>{"test/open@(revealed)"});
+        CHECK(rig.call("echo still here").text() == "still here");
+    }
+    SECTION("what the operator does not grant stays shut") {
+        CHECK(rig.call("reveal open").text().find("not in the operator's reveal list") !=
+              std::string::npos);
+    }
+    SECTION("a field that is only to be placed is never given") {
+        rig.spec.reveal = {"token"};
+        CHECK(rig.call("reveal token").text().find("not declared as one to reveal") !=
+              std::string::npos);
+    }
+    SECTION("a scope and key of the vault are no name of a field") {
+        rig.spec.reveal = {"test/open"};
+        CHECK(rig.call("reveal test/open").text().find("not declared") != std::string::npos);
+    }
+    if (rig.spec.reveal != std::set<std::string>{"open"}) CHECK(rig.used.empty());
+}
+
+TEST_CASE("a worker that retires ends its open calls first, and then itself", "[worker]") {
+    Rig rig("zoo");
+    Answer open;
+    auto call = rig.begin("wait", open);
+    CHECK(rig.call("echo first").text() == "first");
+    rig.get().retire();
+    auto refused = rig.call("echo more");
+    CHECK(refused.result->error().fault == Fault::unavailable);
+    CHECK_FALSE(open.result);
+    CHECK(rig.get().state() == Worker::State::ready);
+    rig.get().cancel(call);
+    CHECK(rig.until([&] { return rig.get().state() == Worker::State::stopped; }));
+    CHECK(open.result->error().fault == Fault::cancelled);
+}
+
+TEST_CASE("a worker that retires before it is ready serves what waits", "[worker]") {
+    Rig rig("zoo");
+    Answer early;
+    rig.begin("echo early", early);
+    rig.get().retire();
+    CHECK(rig.until([&] { return rig.get().state() == Worker::State::stopped; }));
+    CHECK(early.text() == "early");
+}
+
+TEST_CASE("an idle worker that retires is over at once", "[worker]") {
+    Rig rig("zoo");
+    rig.get().retire();
+    CHECK(rig.get().state() == Worker::State::stopped);
+}

@@ -49,10 +49,12 @@ enum {
     PARLEY_F_STREAM_WRITE = 40, /* id = operation; blob inject (may be empty), bytes */
     PARLEY_F_TIMER_START = 41, /* id = operation; u64 call, u32 after_ms */
     PARLEY_F_KV = 42,       /* id = operation; u64 call, u32 verb (1 get, 2 put, 3 remove), blob key, value */
-    PARLEY_F_END = 43       /* id = operation: stop or close it */
+    PARLEY_F_END = 43,      /* id = operation: stop or close it */
+    PARLEY_F_REVEAL = 44    /* id = operation; u64 call, name of the secret field */
 };
 
 enum { PARLEY_V_CHANNEL = 1, PARLEY_V_PROVIDER = 2, PARLEY_V_SKILL = 3, PARLEY_V_HOOK = 4 };
-enum { PARLEY_S_HTTP = 1, PARLEY_S_STREAM = 2, PARLEY_S_TIMER = 3, PARLEY_S_KV = 4 };
+enum { PARLEY_S_HTTP = 1, PARLEY_S_STREAM = 2, PARLEY_S_TIMER = 3, PARLEY_S_KV = 4,
+       PARLEY_S_REVEAL = 5 };
 
 #endif

@@ -189,6 +189,12 @@ public:
     void kv_put(Call const& call, std::string_view key, std::string_view value, KvThen then);
     void kv_remove(Call const& call, std::string_view key, KvThen then);
 
+    // The bytes of a secret field of tier "reveal", where the operator grants it; nothing and the
+    // reason where not. They are overwritten when `then` returns: keep no copy that you can avoid.
+    using RevealThen =
+        std::function<void(std::optional<std::string_view> bytes, std::string_view why)>;
+    void reveal(Call const& call, std::string_view field, RevealThen then);
+
 private:
     template <class Table>
     Table const* table(char const* id) const {
@@ -309,6 +315,20 @@ void Host::kv(Call const& call, KvThen then, Start start) {
         then(answer);
     };
     runtime_.listen(detail::Service::kv, id, {call.id(), std::move(on_event), {}});
+}
+
+inline void Host::reveal(Call const& call, std::string_view field, RevealThen then) {
+    auto const* service = table<parley_host_reveal_v1>(PARLEY_HOST_REVEAL);
+    parley_id id = 0;
+    parley_status const status =
+        service ? service->get(runtime_.host(), call.id(), field.data(), field.size(), &id)
+                : PARLEY_E_UNSUPPORTED;
+    if (status < 0) return then({}, detail::not_started(status, "reading of a secret").message);
+    auto on_event = [then = std::move(then)](std::uint32_t kind, std::string_view bytes) {
+        if (kind == PARLEY_REVEAL_DONE) return then(bytes, {});
+        then({}, detail::failure_from(bytes).message);
+    };
+    runtime_.listen(detail::Service::reveal, id, {call.id(), std::move(on_event), {}});
 }
 
 inline void Host::kv_get(Call const& call, std::string_view key, KvThen then) {

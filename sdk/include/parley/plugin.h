@@ -251,6 +251,19 @@ typedef struct parley_host_kv_v1 {
                             size_t key_size, parley_id *operation); /* [any] */
 } parley_host_kv_v1;
 
+/* The bytes of a secret, for a plugin that cannot do with the host placing it: the manifest declares
+   the field with "tier": "reveal", and the operator's `reveal:` grants it. */
+#define PARLEY_HOST_REVEAL "parley.host.reveal/1"
+typedef struct parley_host_reveal_v1 {
+    uint32_t struct_size, reserved0;
+    parley_status (*get)(const parley_host *host, parley_id call, const char *name, size_t size,
+                         parley_id *operation); /* [any] */
+} parley_host_reveal_v1;
+
+#define PARLEY_SINK_REVEAL "parley.reveal-sink/1"
+enum { PARLEY_REVEAL_DONE = 1, /* last: the bytes, overwritten when the event returns */
+       PARLEY_REVEAL_FAILED = 2 /* last: {"code","message"} */ };
+
 #ifdef __cplusplus
 }
 #endif

@@ -180,6 +180,21 @@ parley_status start_kv(parley_id call, std::string const& text) {
     return status < 0 ? status : PARLEY_PENDING;
 }
 
+parley_status start_reveal(parley_id call, std::string const& name) {
+    auto const* reveal = service<parley_host_reveal_v1>(PARLEY_HOST_REVEAL);
+    jobs[call] = {"reveal", "", "", 0, 0, 0, 0};
+    parley_id operation = 0;
+    auto status = reveal->get(host, call, name.data(), name.size(), &operation);
+    return status < 0 ? status : PARLEY_PENDING;
+}
+
+// The first letter and the length, so that the answer is none of the secret.
+void on_reveal(void*, parley_id call, parley_id, std::uint32_t kind, char const* bytes,
+               std::size_t size) {
+    std::string text(bytes, size);
+    finish(call, kind == PARLEY_REVEAL_DONE ? text.substr(0, 1) + std::to_string(size) : text);
+}
+
 parley_status invoke(void*, parley_id call, std::uint32_t, char const* request, std::size_t size) {
     std::string text(request, size);
     auto word = text.substr(0, text.find(' '));
@@ -282,6 +297,7 @@ parley_status invoke(void*, parley_id call, std::uint32_t, char const* request, 
                PARLEY_PENDING;
     if (word == "http") return start_http(call, rest);
     if (word == "tcp") return start_stream(call, rest);
+    if (word == "reveal") return start_reveal(call, rest);
     if (word == "kv") return start_kv(call, rest);
     if (word == "timer") {
         parley_id operation;
@@ -356,7 +372,7 @@ void const* get_interface(void*, char const* id) {
     static parley_skill_v1 const skill{sizeof skill, 0, invoke, nullptr, nullptr, nullptr};
     static parley_event_sink_v1 const http{sizeof http, 0, on_http},
         stream{sizeof stream, 0, on_stream}, timer{sizeof timer, 0, on_timer},
-        kv{sizeof kv, 0, on_kv};
+        kv{sizeof kv, 0, on_kv}, reveal{sizeof reveal, 0, on_reveal};
     static parley_ack_sink_v1 const ack{sizeof ack, 0, on_ack};
     static parley_flow_sink_v1 const flow{sizeof flow, 0, on_resume};
     std::string asked(id);
@@ -365,6 +381,7 @@ void const* get_interface(void*, char const* id) {
     if (asked == PARLEY_SINK_STREAM) return &stream;
     if (asked == PARLEY_SINK_TIMER) return &timer;
     if (asked == PARLEY_SINK_KV) return &kv;
+    if (asked == PARLEY_SINK_REVEAL) return &reveal;
     if (asked == PARLEY_SINK_ACK) return &ack;
     if (asked == PARLEY_SINK_FLOW) return &flow;
     return nullptr;
