@@ -89,6 +89,12 @@ struct AgentConfig {
     std::filesystem::path workspace;  // absolute
 };
 
+// One place of the chain; `fails_closed` tightens what the manifest says.
+struct HookConfig {
+    PluginId plugin;
+    bool fails_closed = false;
+};
+
 struct Config {
     std::filesystem::path home;  // absolute, resolved
     std::string listen_host = "127.0.0.1";
@@ -101,6 +107,7 @@ struct Config {
     std::map<AgentName, AgentConfig> agents;
     std::chrono::seconds approvals_expire_after{24 * 3600};
     std::vector<InstanceName> approvals_notify;
+    std::vector<HookConfig> hooks;  // in the order in which they are run
     std::optional<BudgetConfig> global_budget;
     std::string digest;                  // hex BLAKE2b over every file read, in a fixed order
     std::vector<std::string> overrides;  // dotted keys that overrides.yaml changed, for doctor

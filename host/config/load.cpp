@@ -226,14 +226,36 @@ void listen_from(MapReader const& top, Config& config) {
                      "TLS before it");
 }
 
+// hooks: [ID, {plugin: ID, fail: closed}, …]
+void hooks_from(MapReader const& top, Config& config) {
+    auto const* node = top.get("hooks");
+    if (!node) return;
+    if (node->kind != Yaml::Kind::list) return top.complain(*node, "hooks is a list of plugins");
+    for (auto const& item : node->items) {
+        HookConfig hook;
+        if (item.kind == Yaml::Kind::map) {
+            MapReader in(item, top.file(), top.complaints(), {"plugin", "fail"});
+            in.text("plugin", hook.plugin.text);
+            in.word("fail", hook.fails_closed, {{"closed", true}});
+        } else if (item.kind == Yaml::Kind::scalar) {
+            hook.plugin.text = item.text;
+        }
+        if (!config.plugins.contains(hook.plugin))
+            top.complain(item, "a hook names a plugin that stands under plugins; there is none '" +
+                                   hook.plugin.text + "'");
+        config.hooks.push_back(std::move(hook));
+    }
+}
+
 void top_from(Yaml const& tree, std::string const& file, Config& config, Complaints& complaints) {
     MapReader top(tree, file, complaints,
                   {"listen", "unsafe_listen", "public_url", "plugins", "models", "channels",
-                   "approvals", "budgets"});
+                   "approvals", "budgets", "hooks"});
     listen_from(top, config);
     plugins_from(top, config, false);
     models_from(top, config);
     channels_from(top, config);
+    hooks_from(top, config);
     if (auto const* node = top.get("approvals")) {
         MapReader in(*node, file, complaints, {"expire_after", "notify"});
         std::string expire;

@@ -49,7 +49,7 @@ Result<Invocation> Flow::prepare(Session const& session, Turn::OpenCall const& c
                                            "'; there are: " + (names.empty() ? "none" : names));
     }
     Invocation invocation;
-    invocation.skill = skill;
+    invocation.skill = std::make_shared<SkillEntry const>(*skill);
     invocation.call = call.id;
     invocation.session = session.id;
     invocation.agent = session.agent;
@@ -189,14 +189,21 @@ void Flow::invoke(SessionId const& id, Invocation invocation, std::uint64_t toke
     auto key = call_key(id, invocation.call);
     auto live = live_.find(key);
     if (live == live_.end() || live->second.token != token) return;
-    auto worker = skill_worker(skill, invocation.grants);
+    // What was permitted is this file; an upgrade may have come in between.
+    auto const* plugin = deps_.plugins->usable(skill.plugin);
+    bool is_same = plugin && plugin->file->hash() == skill.file->hash();
+    auto worker = is_same ? skill_worker(skill, invocation.grants) : nullptr;
     if (!worker)
         return call_answered(id, invocation.call, token,
                              Error(Fault::unavailable, "the plugin cannot run now"));
     CallSink sink;
     // The worker is kept by its own call: one that holds a grant ends with it.
-    sink.on_done = [this, id, call = invocation.call, token, worker](Result<std::string> result) {
-        call_answered(id, call, token, std::move(result));
+    sink.on_done = [this, id, call = invocation.call, token, worker,
+                    name = skill.name](Result<std::string> result) {
+        filter_result(id, name, std::move(result),
+                      [this, id, call, token](Result<std::string> kept, HookOutcome outcome) {
+                          call_answered(id, call, token, std::move(kept), std::move(outcome));
+                      });
     };
     if (!marked && skill.spec->effect != EffectClass::pure)
         sink.before_egress = [this, id, call = invocation.call](std::function<void()> go) {
@@ -229,7 +236,7 @@ void Flow::mark_sent(SessionId const& id, CallId const& call, std::function<void
 }
 
 void Flow::call_answered(SessionId const& id, CallId const& call, std::uint64_t token,
-                         Result<std::string> answer) {
+                         Result<std::string> answer, HookOutcome outcome) {
     if (!end_live(call_key(id, call), token) || stopping_) return;
     auto found = deps_.sessions->find(id);
     if (!found || !found->has_turn()) return;
@@ -239,6 +246,7 @@ void Flow::call_answered(SessionId const& id, CallId const& call, std::uint64_t 
     auto index = turn->find(call.text);
     if (index == std::string::npos) return;
     auto change = begin_change();
+    note_hooks(change, session, HookPoint::skill_after, call, outcome);
     auto result = result_from(answer);
     auto phase = turn->calls()[index].phase;
     if (result) {

@@ -16,6 +16,7 @@ void Flow::use(std::shared_ptr<Config const> config) {
     closed_models_.clear();
     if (auto rebuilt = skills_.rebuild(*deps_.plugins); !rebuilt)
         deps_.trace(3, rebuilt.error().what);
+    hooks_.rebuild(*config_, *deps_.plugins);
     open_instances();
     if (!started_) {
         started_ = true;
@@ -32,7 +33,7 @@ void Flow::stop() {
     budget_timer_.reset();
     for (auto& [name, open] : channels_) open.channel->stop();
     for (auto& [key, open] : providers_) open.provider->worker()->stop();
-    for (auto& [key, open] : skill_workers_) open.worker->stop();
+    for (auto& [key, open] : standing_workers_) open.worker->stop();
     for (auto const& ending : ending_) ending.worker->stop();
 }
 

@@ -13,6 +13,7 @@
 #include "channel/channel.hpp"
 #include "config/config.hpp"
 #include "gate/gate.hpp"
+#include "hook/hook.hpp"
 #include "ledger/ledger.hpp"
 #include "permit/approval.hpp"
 #include "permit/budget.hpp"
@@ -132,20 +133,41 @@ private:
 
     // receive.cpp
     void receive(Inbound message, std::function<void()> taken);
+    void take(Inbound message, HookOutcome filtered, std::function<void()> taken);
+    void take(ApiMessage message, HookOutcome filtered, Later<Accepted> accepted);
     Accepted take_in(Change& change, AgentName const& agent, InstanceName const& instance,
                      std::string const& conversation, std::string const& external_id,
                      std::string const& sender, std::string fragment, std::string body,
-                     std::string actor);
+                     std::string actor, HookOutcome const& filtered);
     Session open_session(Change& change, AgentName const& agent, InstanceName const& instance,
                          std::string const& conversation);
     void begin_turn(Change& change, Session& session, std::vector<InboxItem> const& items);
 
+    // filter.cpp
+    struct FilteredAnswer {
+        Answer answer;
+        HookOutcome text;
+        std::vector<HookOutcome> calls;  // one for each, or none where no hook stands
+    };
+    void in_line(std::string const& line, std::function<void(std::function<void()> next)> work);
+    void begin_next(std::string const& line);
+    void filter_message(HookEvent event, std::function<void(HookOutcome)> then);
+    HookEvent hook_event(HookPoint point, Session const& session, std::string text) const;
+    void filter_answer(SessionId const& id, bool is_summary, Answer answer,
+                       std::function<void(FilteredAnswer)> then);
+    void filter_calls(SessionId const& id, std::shared_ptr<FilteredAnswer> filtered,
+                      std::function<void(FilteredAnswer)> then);
+    void filter_result(SessionId const& id, std::string const& skill, Result<std::string> answer,
+                       std::function<void(Result<std::string>, HookOutcome)> then);
+    // The last record's number; 0 when there was nothing to note.
+    Seq note_hooks(Change& change, Session const& session, HookPoint point, CallId const& call,
+                   HookOutcome const& outcome);
+
     // think.cpp
-    struct Attempt;
     void carry_out(Change& change, Session& session, Turn& turn, std::vector<Step> const& steps);
     void ask_model(Change& change, Session& session, Turn& turn);
     void send_attempt(SessionId const& id, std::string request, std::int64_t number);
-    void model_answered(SessionId const& id, std::int64_t number, Answer answer);
+    void model_answered(SessionId const& id, std::int64_t number, FilteredAnswer filtered);
     void model_failed(SessionId const& id, std::int64_t number, AnswerFault fault);
     void compacted(Change& change, Session& session, Turn& turn, Answer const& answer);
     void give_reply(Change& change, Session& session, std::string const& text);
@@ -173,7 +195,7 @@ private:
     void invoke(SessionId const& id, Invocation invocation, std::uint64_t token, bool marked);
     void mark_sent(SessionId const& id, CallId const& call, std::function<void()> go);
     void call_answered(SessionId const& id, CallId const& call, std::uint64_t token,
-                       Result<std::string> answer);
+                       Result<std::string> answer, HookOutcome outcome = {});
     void settle(Change& change, Session& session, Turn& turn, std::size_t index,
                 std::string const& content, bool error, char const* kind, std::string actor = {});
     void call_unknown(Change& change, Session& session, Turn& turn, std::size_t index,
@@ -181,6 +203,7 @@ private:
     void park_if_waiting(Change& change, Session& session, Turn const& turn);
     void go_on(Change& change, Session& session, Turn& turn, std::vector<Step> steps);
     std::shared_ptr<Worker> skill_worker(SkillEntry const& entry, std::vector<Grant> grants);
+    std::shared_ptr<Worker> standing_worker(PluginId const& id, bool uses_egress);
     void reconcile(SessionId const& id, CallId const& call);
 
     // decide.cpp
@@ -220,6 +243,8 @@ private:
     void recover_session(SessionId const& id, bool lost);
 
     FlowDeps deps_;
+    Hooks hooks_{[this](PluginId const& id) { return standing_worker(id, true); }};
+    std::map<std::string, std::deque<std::function<void(std::function<void()>)>>> filter_lines_;
     std::shared_ptr<Config const> config_;
     SkillCatalogue skills_;
     bool started_ = false, stopping_ = false;
@@ -249,7 +274,8 @@ private:
     std::set<InstanceName> closing_;                 // opened again when their run has ended
     std::map<std::string, OpenProvider> providers_;  // by key
     std::map<std::string, std::shared_ptr<Provider>> provider_of_model_;  // until a reload
-    std::map<std::pair<PluginId, bool>, OpenSkill> skill_workers_;  // with egress or without
+    // Of skills, with egress or without, and of hooks.
+    std::map<std::pair<PluginId, bool>, OpenSkill> standing_workers_;
     std::vector<Ending> ending_;
     std::map<std::string, Base> bases_;  // by agent, until a reload
 

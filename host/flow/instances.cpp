@@ -126,7 +126,7 @@ void Flow::watch(std::shared_ptr<Worker> const& worker, std::string const& name,
 // What is no longer as the configuration has it ends when its last call does; what is, stays.
 // Workers of skills are made when first needed.
 void Flow::open_instances() {
-    for (auto it = skill_workers_.begin(); it != skill_workers_.end();) {
+    for (auto it = standing_workers_.begin(); it != standing_workers_.end();) {
         auto const& [id, uses_egress] = it->first;
         auto& worker = it->second.worker;
         auto spec = skill_spec(id, uses_egress);
@@ -136,7 +136,7 @@ void Flow::open_instances() {
         }
         keep_until_ended(id, worker, nullptr);
         worker->retire();
-        it = skill_workers_.erase(it);
+        it = standing_workers_.erase(it);
     }
 
     provider_of_model_.clear();
@@ -272,24 +272,32 @@ Result<WorkerSpec> Flow::skill_spec(PluginId const& id, bool uses_egress) const 
     return spec;
 }
 
+std::shared_ptr<Worker> Flow::standing_worker(PluginId const& id, bool uses_egress) {
+    auto place = std::pair(id, uses_egress);
+    if (auto found = standing_workers_.find(place); found != standing_workers_.end())
+        return found->second.worker;
+    auto spec = skill_spec(id, uses_egress);
+    if (!spec) {
+        deps_.trace(2, "plugin " + id.text + " cannot run: " + spec.error().what);
+        return nullptr;
+    }
+    auto key = key_of(*spec);
+    auto worker = Worker::create(*deps_.workers, std::move(*spec));
+    watch(worker, id.text, id);
+    standing_workers_[place] = {std::move(key), worker};
+    return worker;
+}
+
+// A call that holds a grant has a worker of its own, which dies with it.
 std::shared_ptr<Worker> Flow::skill_worker(SkillEntry const& entry, std::vector<Grant> grants) {
-    auto place = std::pair(entry.plugin, entry.spec->uses_egress);
-    if (grants.empty())
-        if (auto found = skill_workers_.find(place); found != skill_workers_.end())
-            return found->second.worker;
+    if (grants.empty()) return standing_worker(entry.plugin, entry.spec->uses_egress);
     auto spec = skill_spec(entry.plugin, entry.spec->uses_egress);
     if (!spec) {
         deps_.trace(2, "skill " + entry.name + " cannot run: " + spec.error().what);
         return nullptr;
     }
-    bool is_own = !grants.empty();
-    auto key = key_of(*spec);
     spec->grants = std::move(grants);
-    auto worker = Worker::create(*deps_.workers, std::move(*spec));
-    if (is_own) return worker;
-    watch(worker, entry.plugin.text, entry.plugin);
-    skill_workers_[place] = {std::move(key), worker};
-    return worker;
+    return Worker::create(*deps_.workers, std::move(*spec));
 }
 
 }  // namespace parley

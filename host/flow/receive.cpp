@@ -32,30 +32,46 @@ void Flow::receive(Inbound message, std::function<void()> taken) {
     if (stopping_ || channel == config_->channels.end()) return;
     Sender sender{message.sender_ids, message.sender_name};
     auto admitted = deps_.gate->admit(*config_, channel->second.agent, message.instance, sender);
+    if (!admitted) return take(std::move(message), {}, std::move(taken));
+    // What stands in the text as a secret never reaches a record, a hook or a model.
+    if (!is_utf8(message.text)) message.text = visible(message.text);
+    deps_.mask(message.text);
+    HookEvent event;
+    event.agent = channel->second.agent;
+    event.instance = message.instance;
+    event.conversation = message.conversation;
+    event.sender = *admitted;
+    event.text = message.text;
+    filter_message(std::move(event), [this, message = std::move(message),
+                                      taken = std::move(taken)](HookOutcome filtered) mutable {
+        take(std::move(message), std::move(filtered), std::move(taken));
+    });
+}
+
+// The gate's word is asked for now, not when a hook began to think.
+void Flow::take(Inbound message, HookOutcome filtered, std::function<void()> taken) {
+    auto const& channel = config_->channels.find(message.instance);
+    if (channel == config_->channels.end()) return;
+    Sender sender{message.sender_ids, message.sender_name};
+    auto admitted = deps_.gate->admit(*config_, channel->second.agent, message.instance, sender);
     auto change = begin_change();
-    auto keep_cursor = [&] {
-        if (!message.cursor.empty())
-            change.batch.put(Table::cursor, message.instance.text, message.cursor);
-    };
+    if (!message.cursor.empty())
+        change.batch.put(Table::cursor, message.instance.text, message.cursor);
     if (!admitted) {
         deps_.gate->count_refusal(message.instance, sender);
         // A stranger causes no sync of his own; a cursor must be safe before it is acknowledged.
         if (message.cursor.empty()) return taken();
-        keep_cursor();
         change.after.push_back(std::move(taken));
         return commit(std::move(change));
     }
-    // What stands in the text as a secret never reaches a record or a model.
-    if (!is_utf8(message.text)) message.text = visible(message.text);
-    deps_.mask(message.text);
-    keep_cursor();
+    message.text = filtered.text;
     auto body =
         received_body(message.instance, message.conversation, message.external_id, message.text);
     auto name = message.is_private ? std::string() : message.sender_name;
     take_in(change, channel->second.agent, message.instance, message.conversation,
             message.external_id, *admitted,
             user_fragment(message.text, is_utf8(name) ? name : std::string()), std::move(body),
-            channel_actor(message.instance, *admitted));
+            channel_actor(message.instance, *admitted), filtered);
     change.after.push_back(std::move(taken));
     commit(std::move(change));
 }
@@ -88,12 +104,28 @@ void Flow::receive(ApiMessage message, Later<Accepted> accepted) {
             session && session->waiting >= static_cast<std::int64_t>(limits::inbox_items))
             return later(Error(Fault::unavailable, "the session's inbox is full"));
 
+    HookEvent event;
+    event.agent = message.agent;
+    event.instance = instance;
+    event.conversation = message.conversation;
+    event.sender = "api";
+    event.text = message.text;
+    filter_message(std::move(event),
+                   [this, message = std::move(message),
+                    accepted = std::move(accepted)](HookOutcome filtered) mutable {
+                       take(std::move(message), std::move(filtered), std::move(accepted));
+                   });
+}
+
+void Flow::take(ApiMessage message, HookOutcome filtered, Later<Accepted> accepted) {
+    InstanceName instance("api");
+    auto conversation = message.agent.text + '/' + message.conversation;
+    auto const& text = filtered.text;
     auto change = begin_change();
-    auto taken =
-        take_in(change, message.agent, instance, conversation, message.message_id, "api",
-                user_fragment(message.text, ""),
-                received_body(instance, message.conversation, message.message_id, message.text),
-                std::move(message.actor));
+    auto taken = take_in(change, message.agent, instance, conversation, message.message_id, "api",
+                         user_fragment(text, ""),
+                         received_body(instance, message.conversation, message.message_id, text),
+                         std::move(message.actor), filtered);
     taken.conversation = message.conversation;
     change.after.push_back([accepted = std::move(accepted), taken] { accepted(taken); });
     commit(std::move(change));
@@ -103,7 +135,7 @@ void Flow::receive(ApiMessage message, Later<Accepted> accepted) {
 Flow::Accepted Flow::take_in(Change& change, AgentName const& agent, InstanceName const& instance,
                              std::string const& conversation, std::string const& external_id,
                              std::string const& sender, std::string fragment, std::string body,
-                             std::string actor) {
+                             std::string actor, HookOutcome const& filtered) {
     auto seen = seen_key(instance, sender, external_id);
     if (!external_id.empty())
         if (auto earlier = deps_.ledger->get(Table::seen, seen)) {
@@ -119,6 +151,16 @@ Flow::Accepted Flow::take_in(Change& change, AgentName const& agent, InstanceNam
     bool usable = found && found->state != SessionState::done && found->agent == agent;
     auto session = usable ? *found : open_session(change, agent, instance, conversation);
 
+    if (filtered.is_rejected) {
+        session.last_actor = actor;
+        auto seq = note_hooks(change, session, HookPoint::message_in, {}, filtered);
+        queue_message(change, session, "Your message was not taken: " + filtered.why, true, seq);
+        if (!external_id.empty())
+            change.batch.put(Table::seen, seen, std::to_string(seq) + ' ' + session.id.text);
+        deps_.sessions->save(change.batch, session);
+        return {session.id, seq, conversation};
+    }
+    note_hooks(change, session, HookPoint::message_in, {}, filtered);
     auto received = draft("message.received", session);
     received.turn = 0;
     received.cause = 0;

@@ -210,15 +210,20 @@ void Flow::send_attempt(SessionId const& id, std::string request, std::int64_t n
     auto key = model_key(id);
     auto token = begin_live(key, {});
     Provider::Sink sink;
-    if (delta_)
+    // What a hook may still take back is not shown before.
+    if (delta_ && !hooks_.listens(HookPoint::message_out))
         // Streamed text passes the same door as the whole answer will: once a secret shows, no
         // more.
         sink.on_text = [this, session, so_far = std::string()](std::string_view text) mutable {
             so_far += text;
             if (deps_.find_secret(so_far).empty()) delta_(*session, text);
         };
-    sink.on_answer = [this, id, number, key, token](Answer answer) {
-        if (end_live(key, token)) model_answered(id, number, std::move(answer));
+    bool is_summary = InFlight::from(session->attempt).compacts;
+    sink.on_answer = [this, id, number, key, token, is_summary](Answer answer) {
+        filter_answer(id, is_summary, std::move(answer),
+                      [this, id, number, key, token](FilteredAnswer filtered) {
+                          if (end_live(key, token)) model_answered(id, number, std::move(filtered));
+                      });
     };
     sink.on_fault = [this, id, number, key, token](AnswerFault fault) {
         if (end_live(key, token)) model_failed(id, number, std::move(fault));
@@ -230,7 +235,8 @@ void Flow::send_attempt(SessionId const& id, std::string request, std::int64_t n
         live->second.cancel = [provider, handle] { provider->cancel(handle); };
 }
 
-void Flow::model_answered(SessionId const& id, std::int64_t number, Answer answer) {
+void Flow::model_answered(SessionId const& id, std::int64_t number, FilteredAnswer filtered) {
+    auto& answer = filtered.answer;
     auto found = deps_.sessions->find(id);
     if (stopping_ || !found || !found->has_turn()) return;
     auto session = *found;
@@ -242,6 +248,11 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, Answer answe
     auto const* model = model_of(*config_, session);
 
     deps_.mask(answer.text);
+    note_hooks(change, session, attempt.compacts ? HookPoint::compaction : HookPoint::message_out,
+               {}, filtered.text);
+    if (filtered.text.is_rejected)
+        answer.text =
+            attempt.compacts ? "" : "(The reply was withheld by " + filtered.text.why + ")";
     std::vector<WantedCall> calls;
     for (auto& call : answer.calls) {
         deps_.mask(call.arguments);
@@ -283,6 +294,12 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, Answer answe
         compacted(change, session, turn, answer);
     } else {
         deps_.sessions->add_item(change.batch, session, std::move(fragment));
+        // The model's own words stay its own; what a hook made of them is what is asked for.
+        for (std::size_t i = 0; i < filtered.calls.size(); ++i) {
+            note_hooks(change, session, HookPoint::skill_before, calls[i].id, filtered.calls[i]);
+            calls[i].arguments = filtered.calls[i].text;
+            deps_.mask(calls[i].arguments);
+        }
         for (auto const& call : calls)
             deps_.sessions->put_arguments(change.batch, id, call.id, call.arguments);
         if (answer.stop == "refusal" && answer.text.empty() && calls.empty())
@@ -295,6 +312,15 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, Answer answe
             wanted.begin('{').pair("skill", clipped(visible(call.skill), limits::call_name_bytes));
             requested.body = wanted.pair("arguments", call.arguments).end('}').take();
             change.batch.record(std::move(requested));
+        }
+        for (std::size_t i = 0; i < filtered.calls.size(); ++i) {
+            if (!filtered.calls[i].is_rejected) continue;
+            settle(change, session, turn, i, "It was refused by " + filtered.calls[i].why, true,
+                   "skill.failed");
+            std::erase_if(steps, [&](Step const& step) {
+                auto const* wanted = std::get_if<ConsiderCall>(&step);
+                return wanted && wanted->index == i;
+            });
         }
         go_on(change, session, turn, std::move(steps));
     }

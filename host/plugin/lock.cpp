@@ -106,6 +106,9 @@ std::vector<std::string> rights_of(Manifest const& manifest) {
         rights.push_back(grant.access == GrantNeed::Access::run     ? "runs commands"
                          : grant.access == GrantNeed::Access::write ? "writes folder " + grant.name
                                                                     : "reads folder " + grant.name);
+    for (auto const& hook : manifest.hooks)
+        rights.push_back(std::string("hook ") + name_of(hook.point) + ", fails " +
+                         (hook.fails_open ? "open" : "closed"));
     for (auto const& skill : manifest.skills)
         rights.push_back("skill " + skill.name + ", " + name_of(skill.effect) + ", approval " +
                          name_of(skill.approval));

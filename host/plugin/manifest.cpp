@@ -293,6 +293,21 @@ Result<SkillSpec> read_skill(json::value const& value, std::string const& where,
     return skill;
 }
 
+Result<HookNeed> read_hook(json::value const& value, std::string const& where) {
+    TRY(reader, Reader::open(value, where, {"point", "fail"}));
+    HookNeed need;
+    std::string point;
+    MUST(reader.text("point", point, true));
+    MUST(reader.word<HookPoint>("point", need.point,
+                                {{"message.in", HookPoint::message_in},
+                                 {"message.out", HookPoint::message_out},
+                                 {"skill.before", HookPoint::skill_before},
+                                 {"skill.after", HookPoint::skill_after},
+                                 {"compaction", HookPoint::compaction}}));
+    MUST(reader.word<bool>("fail", need.fails_open, {{"closed", false}, {"open", true}}));
+    return need;
+}
+
 Result<> read_limits(json::value const& value, Manifest& manifest) {
     TRY(reader, Reader::open(value, "limits", {"memory_mb", "pending_calls", "chunk_bytes"}));
     MUST(reader.number("memory_mb", manifest.memory_mb, 16, 65536));
@@ -333,6 +348,12 @@ Result<> check_together(Manifest const& manifest) {
     if (manifest.roles.empty()) return bad("roles is empty");
     if (!manifest.skills.empty() && !manifest.has_role(PARLEY_ROLE_SKILL))
         return bad("there are skills, but roles does not name " PARLEY_ROLE_SKILL);
+    if (manifest.hooks.empty() == manifest.has_role(PARLEY_ROLE_HOOK))
+        return bad("hooks and the role " PARLEY_ROLE_HOOK " belong together");
+    for (std::size_t i = 0; i < manifest.hooks.size(); ++i)
+        for (std::size_t j = 0; j < i; ++j)
+            if (manifest.hooks[i].point == manifest.hooks[j].point)
+                return bad("hooks names a point twice");
     for (auto const& field : manifest.secrets)
         for (auto const& host : field.hosts) {
             if (!host.starts_with("from_config:")) continue;
@@ -359,6 +380,22 @@ char const* name_of(EffectClass effect) {
             return "irreversible";
     }
     return "irreversible";
+}
+
+char const* name_of(HookPoint point) {
+    switch (point) {
+        case HookPoint::message_in:
+            return "message.in";
+        case HookPoint::message_out:
+            return "message.out";
+        case HookPoint::skill_before:
+            return "skill.before";
+        case HookPoint::skill_after:
+            return "skill.after";
+        case HookPoint::compaction:
+            return "compaction";
+    }
+    return "";
 }
 
 char const* name_of(ApprovalNeed need) {
@@ -390,7 +427,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
     TRY(top, Reader::open(*value, "top",
                           {"manifest", "id", "version", "summary", "abi", "roles", "requires",
                            "optional", "secrets", "egress", "grants", "config_schema", "skills",
-                           "limits", "isolation"}));
+                           "hooks", "limits", "isolation"}));
     Manifest manifest;
     int format = 0;
     MUST(top.number("manifest", format, 0, INT32_MAX));
@@ -412,6 +449,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
     MUST(read_all(top, "secrets", manifest.secrets, read_secret));
     MUST(read_all(top, "egress", manifest.egress, read_egress));
     MUST(read_all(top, "grants", manifest.grants, read_grant));
+    MUST(read_all(top, "hooks", manifest.hooks, read_hook));
     MUST(read_all(top, "skills", manifest.skills, [&](auto const& item, std::string const& where) {
         return read_skill(item, where, manifest);
     }));

@@ -54,6 +54,16 @@ struct SkillSpec {
     std::chrono::seconds timeout{120};
 };
 
+// Where a hook may stand, and over which text: a message, the reply, a call's arguments, a skill's
+// result, the summary of a context that became too long.
+enum class HookPoint { message_in, message_out, skill_before, skill_after, compaction };
+char const* name_of(HookPoint point);
+
+struct HookNeed {
+    HookPoint point = HookPoint::message_in;
+    bool fails_open = false;  // what it cannot judge passes; undeclared means that it does not
+};
+
 struct Manifest {
     PluginId id;
     std::string version, summary;
@@ -64,6 +74,7 @@ struct Manifest {
     std::vector<GrantNeed> grants;
     std::string config_schema = R"({"type":"object"})";
     std::vector<SkillSpec> skills;
+    std::vector<HookNeed> hooks;
     int memory_mb = 0;       // 0: the host's default
     int pending_calls = 16;
     Isolation isolation = Isolation::reduced;  // the least that it agrees to run under

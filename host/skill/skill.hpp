@@ -42,7 +42,7 @@ std::string tool_json(SkillEntry const& entry);
 Result<> check_arguments(SkillEntry const& entry, std::string_view arguments);
 
 struct Invocation {
-    SkillEntry const* skill = nullptr;
+    std::shared_ptr<SkillEntry const> skill;  // as it was permitted; a reload may change the list
     std::string arguments;  // the very bytes that were approved
     CallId call;
     SessionId session;

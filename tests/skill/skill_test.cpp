@@ -263,7 +263,7 @@ TEST_CASE("arguments are an object, even where a schema would take anything", "[
 TEST_CASE("a request holds the very bytes that were approved", "[skill]") {
     Offered skill(R"({"type":"object"})");
     Invocation call;
-    call.skill = &skill.entry;
+    call.skill = std::make_shared<SkillEntry const>(skill.entry);
     call.arguments = "{ \"a\" : 1.0,\"b\":\"\\u0061\" }";
     call.call = CallId("c-1");
     call.session = SessionId("s-1");
@@ -286,14 +286,14 @@ TEST_CASE("a third party's skill is called by the name in its own manifest", "[s
     Offered skill(R"({"type":"object"})");
     skill.entry.name = "org.example.clock:act";
     Invocation call;
-    call.skill = &skill.entry;
+    call.skill = std::make_shared<SkillEntry const>(skill.entry);
     REQUIRE(text_at(*parse_json(invoke_request(call, 1s)), "skill") == "act");
 }
 
 TEST_CASE("a request without arguments says an empty object", "[skill]") {
     Offered skill(R"({"type":"object"})");
     Invocation call;
-    call.skill = &skill.entry;
+    call.skill = std::make_shared<SkillEntry const>(skill.entry);
     auto request = parse_json(invoke_request(call, 1s));
     REQUIRE(request);
     REQUIRE(to_text(*member(*request, "arguments")) == "{}");
@@ -302,7 +302,7 @@ TEST_CASE("a request without arguments says an empty object", "[skill]") {
 TEST_CASE("folders are told by their grants' names; the right to run is no folder", "[skill]") {
     Offered skill(R"({"type":"object"})");
     Invocation call;
-    call.skill = &skill.entry;
+    call.skill = std::make_shared<SkillEntry const>(skill.entry);
     call.grants = {{"workspace", "/home/ops/work \"space\"", GrantNeed::Access::write},
                    {"reports", "/srv/reports", GrantNeed::Access::read},
                    {"command", "", GrantNeed::Access::run}};

@@ -1,0 +1,142 @@
+// The operator's hooks, where a text comes in, goes out, or passes between model and skill; and the
+// record of what they did.
+#include "base/json.hpp"
+#include "flow/flow.hpp"
+
+namespace parley {
+
+// Messages of one conversation keep their order, however long a hook takes for one of them.
+void Flow::in_line(std::string const& line, std::function<void(std::function<void()> next)> work) {
+    auto& waiting = filter_lines_[line];
+    waiting.push_back(std::move(work));
+    if (waiting.size() == 1) begin_next(line);
+}
+
+void Flow::begin_next(std::string const& line) {
+    auto found = filter_lines_.find(line);
+    if (found == filter_lines_.end()) return;
+    if (found->second.empty()) {
+        filter_lines_.erase(found);
+        return;
+    }
+    auto work = found->second.front();
+    work([this, line] {
+        filter_lines_[line].pop_front();
+        deps_.loop->post([this, line] { begin_next(line); });
+    });
+}
+
+void Flow::filter_message(HookEvent event, std::function<void(HookOutcome)> then) {
+    event.point = HookPoint::message_in;
+    if (!hooks_.listens(event.point)) return then({std::move(event.text), false, {}, {}});
+    auto line = event.instance.text + '\n' + event.conversation;
+    in_line(line, [this, event = std::move(event), then](std::function<void()> next) {
+        hooks_.run(event, [this, then, next](HookOutcome outcome) {
+            // What is not taken now comes again: it has not been acknowledged.
+            if (stopping_) return;
+            deps_.mask(outcome.text);
+            then(std::move(outcome));
+            next();
+        });
+    });
+}
+
+HookEvent Flow::hook_event(HookPoint point, Session const& session, std::string text) const {
+    HookEvent event;
+    event.point = point;
+    event.agent = session.agent;
+    event.session = session.id;
+    event.instance = session.instance;
+    event.conversation = session.conversation;
+    event.text = std::move(text);
+    return event;
+}
+
+// First what is said, then each call that is wanted, in their order.
+void Flow::filter_answer(SessionId const& id, bool is_summary, Answer answer,
+                         std::function<void(FilteredAnswer)> then) {
+    auto point = is_summary ? HookPoint::compaction : HookPoint::message_out;
+    auto session = deps_.sessions->find(id);
+    auto filtered = std::make_shared<FilteredAnswer>();
+    filtered->answer = std::move(answer);
+    auto const& calls = filtered->answer.calls;
+    bool has_text = (is_summary || calls.empty()) && hooks_.listens(point);
+    bool has_calls = !calls.empty() && hooks_.listens(HookPoint::skill_before);
+    if (!session || (!has_text && !has_calls)) return then(std::move(*filtered));
+
+    deps_.mask(filtered->answer.text);
+    for (auto& call : filtered->answer.calls) deps_.mask(call.arguments);
+    auto told = [this, id, filtered, then](HookOutcome outcome) {
+        filtered->text = std::move(outcome);
+        filter_calls(id, filtered, then);
+    };
+    if (!has_text) return told({filtered->answer.text, false, {}, {}});
+    hooks_.run(hook_event(point, *session, filtered->answer.text), told);
+}
+
+void Flow::filter_calls(SessionId const& id, std::shared_ptr<FilteredAnswer> filtered,
+                        std::function<void(FilteredAnswer)> then) {
+    auto at = filtered->calls.size();
+    auto session = deps_.sessions->find(id);
+    if (stopping_ || !session) return;
+    if (at == filtered->answer.calls.size()) {
+        if (!filtered->text.notes.empty()) filtered->answer.text = filtered->text.text;
+        return then(std::move(*filtered));
+    }
+    auto const& call = filtered->answer.calls[at];
+    auto event = hook_event(HookPoint::skill_before, *session, call.arguments);
+    event.skill = call.name;
+    hooks_.run(std::move(event), [this, id, filtered, then](HookOutcome outcome) {
+        filtered->calls.push_back(std::move(outcome));
+        filter_calls(id, filtered, then);
+    });
+}
+
+void Flow::filter_result(SessionId const& id, std::string const& skill, Result<std::string> answer,
+                         std::function<void(Result<std::string>, HookOutcome)> then) {
+    auto session = deps_.sessions->find(id);
+    auto result = result_from(answer);
+    if (!session || !result || !hooks_.listens(HookPoint::skill_after))
+        return then(std::move(answer), {});
+    deps_.mask(result->content);
+    auto event = hook_event(HookPoint::skill_after, *session, result->content);
+    event.skill = skill;
+    hooks_.run(std::move(event), [this, error = result->error, then](HookOutcome outcome) {
+        if (stopping_) return;
+        JsonWriter out;
+        out.begin('{');
+        if (outcome.is_rejected)
+            out.pair("content", "The result was withheld by " + outcome.why)
+                .key("error")
+                .boolean(true);
+        else
+            out.pair("content", outcome.text).key("error").boolean(error);
+        then(out.end('}').take(), std::move(outcome));
+    });
+}
+
+// Both versions stand in the ledger: the text before in this record, the text after in what
+// follows.
+Seq Flow::note_hooks(Change& change, Session const& session, HookPoint point, CallId const& call,
+                     HookOutcome const& outcome) {
+    Seq last = 0;
+    for (auto const& note : outcome.notes) {
+        auto record = draft(note.kind == HookNote::Kind::changed    ? "hook.changed"
+                            : note.kind == HookNote::Kind::rejected ? "hook.rejected"
+                                                                    : "hook.failed",
+                            session);
+        record.call = call;
+        JsonWriter body;
+        body.begin('{').pair("plugin", note.plugin.text).pair("point", name_of(point));
+        if (note.before.size() > limits::record_body_bytes)
+            body.pair("before_digest", deps_.ledger->store_body(change.batch, note.before));
+        else
+            body.pair("before", note.before);
+        if (!note.why.empty()) body.pair("why", note.why);
+        record.body = body.end('}').take();
+        last = change.batch.record(std::move(record));
+    }
+    return last;
+}
+
+}  // namespace parley
