@@ -16,7 +16,7 @@ void Flow::use(std::shared_ptr<Config const> config) {
     closed_models_.clear();
     if (auto rebuilt = skills_.rebuild(*deps_.plugins); !rebuilt)
         deps_.trace(3, rebuilt.error().what);
-    hooks_.rebuild(*config_, *deps_.plugins);
+    hooks_.use(hook_chain(*config_, *deps_.plugins));
     open_instances();
     if (!started_) {
         started_ = true;

@@ -69,41 +69,41 @@ Result<Verdict> verdict_from(HookPoint point, Result<std::string> const& answer)
 
 }  // namespace
 
-// One text on its way through the chain; a copy of the links, since a reload may change them.
+// One text on its way, with a chain of its own: a reload may change the other.
 struct Hooks::Run {
     HookEvent event;
     HookOutcome outcome;
-    std::vector<Link> chain;
+    std::vector<HookLink> chain;
     std::size_t at = 0;
     WorkerOf worker_of;
     std::function<void(HookOutcome)> done;
 };
 
-bool const* Hooks::Link::closed_at(HookPoint point) const {
-    static constexpr bool always = true;
-    if (!is_usable) return &always;
-    for (auto const& [listened, closed] : points)
-        if (listened == point) return &closed;
+HookNeed const* HookLink::at(HookPoint point) const {
+    static constexpr HookNeed shut{};
+    if (!is_usable) return &shut;
+    for (auto const& need : points)
+        if (need.point == point) return &need;
     return nullptr;
 }
 
-void Hooks::rebuild(Config const& config, Catalogue const& plugins) {
-    chain_.clear();
+std::vector<HookLink> hook_chain(Config const& config, Catalogue const& plugins) {
+    std::vector<HookLink> chain;
     for (auto const& wanted : config.hooks) {
-        Link link;
+        HookLink link;
         link.plugin = wanted.plugin;
         auto const* entry = plugins.usable(wanted.plugin);
         link.is_usable = entry && !entry->file->manifest().hooks.empty();
-        if (link.is_usable)
-            for (auto const& need : entry->file->manifest().hooks)
-                link.points.emplace_back(need.point, wanted.fails_closed || !need.fails_open);
-        chain_.push_back(std::move(link));
+        if (link.is_usable) link.points = entry->file->manifest().hooks;
+        for (auto& need : link.points) need.fails_open = need.fails_open && !wanted.fails_closed;
+        chain.push_back(std::move(link));
     }
+    return chain;
 }
 
 bool Hooks::listens(HookPoint point) const {
     return std::any_of(chain_.begin(), chain_.end(),
-                       [&](Link const& link) { return link.closed_at(point) != nullptr; });
+                       [&](HookLink const& link) { return link.at(point) != nullptr; });
 }
 
 void Hooks::run(HookEvent event, std::function<void(HookOutcome)> done) const {
@@ -119,7 +119,7 @@ void Hooks::run(HookEvent event, std::function<void(HookOutcome)> done) const {
 
 void Hooks::step(std::shared_ptr<Run> run) {
     auto point = run->event.point;
-    while (run->at < run->chain.size() && !run->chain[run->at].closed_at(point)) ++run->at;
+    while (run->at < run->chain.size() && !run->chain[run->at].at(point)) ++run->at;
     if (run->outcome.is_rejected || run->at == run->chain.size())
         return run->done(std::move(run->outcome));
 
@@ -127,14 +127,14 @@ void Hooks::step(std::shared_ptr<Run> run) {
     CallSink sink;
     sink.on_done = [run](Result<std::string> answer) {
         auto const& asked = run->chain[run->at++];
-        auto closed = *asked.closed_at(run->event.point);
+        bool fails_open = asked.at(run->event.point)->fails_open;
         auto& outcome = run->outcome;
         auto verdict = verdict_from(run->event.point, answer);
         HookNote note{asked.plugin, HookNote::Kind::changed, run->event.text, {}};
         if (!verdict) {
             note.kind = HookNote::Kind::failed;
             note.why = visible(clipped(verdict.error().what, limits::hook_reason_bytes));
-            outcome.is_rejected = closed;
+            outcome.is_rejected = !fails_open;
         } else if (verdict->kind == Verdict::Kind::reject) {
             note.kind = HookNote::Kind::rejected;
             note.why = verdict->text;

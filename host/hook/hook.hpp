@@ -42,15 +42,26 @@ struct HookOutcome {
     std::vector<HookNote> notes;
 };
 
+// One place of the chain.
+struct HookLink {
+    PluginId plugin;
+    bool is_usable = true;  // if not, it stands for every point and fails closed
+    std::vector<HookNeed> points;
+
+    HookNeed const* at(HookPoint point) const;
+};
+// The chain as the operator has it. What the operator relies on is not quietly left out: a hook
+// that cannot be used stays in it.
+std::vector<HookLink> hook_chain(Config const& config, Catalogue const& plugins);
+
 class Hooks {
 public:
     using WorkerOf = std::function<std::shared_ptr<Worker>(PluginId const&)>;
     // `worker_of` gives the running worker of a hook plugin, or null. Event thread only.
     explicit Hooks(WorkerOf worker_of) : worker_of_(std::move(worker_of)) {}
 
-    // The chain as the configuration has it. A hook that is in it and cannot be used stands for
-    // every point and fails closed: what the operator relies on is not quietly left out.
-    void rebuild(Config const& config, Catalogue const& plugins);
+    // From now on; texts that are on their way go through the chain that they began with.
+    void use(std::vector<HookLink> chain) { chain_ = std::move(chain); }
     bool listens(HookPoint point) const;
 
     // `done` is told once; at once when nobody listens. A hook that fails, is late or makes no
@@ -58,17 +69,11 @@ public:
     void run(HookEvent event, std::function<void(HookOutcome)> done) const;
 
 private:
-    struct Link {
-        PluginId plugin;
-        bool is_usable = true;
-        std::vector<std::pair<HookPoint, bool>> points;  // and: does it fail closed?
-        bool const* closed_at(HookPoint point) const;
-    };
     struct Run;
     static void step(std::shared_ptr<Run> run);
 
     WorkerOf worker_of_;
-    std::vector<Link> chain_;
+    std::vector<HookLink> chain_;
 };
 
 }  // namespace parley

@@ -143,6 +143,26 @@ TEST_CASE("a manifest that makes no sense is refused with the place", "[manifest
     CHECK_FALSE(parse_manifest(R"({"manifest":1,"manifest":1})"));
 }
 
+TEST_CASE("a hook names its points once each, and fails closed unless it says otherwise",
+          "[manifest]") {
+    auto hook = [](std::string const& hooks) {
+        return R"({"manifest":1,"id":"org.example.filter","version":"1.0.0","abi":{"major":1,"minor":0},)"
+               R"("roles":["parley.hook/1"],"hooks":)" +
+               hooks + "}";
+    };
+    auto manifest =
+        parse_manifest(hook(R"([{"point":"message.in"},{"point":"skill.after","fail":"open"}])"));
+    REQUIRE(manifest);
+    CHECK_FALSE(manifest->hooks.at(0).fails_open);
+    CHECK(manifest->hooks.at(1).fails_open);
+    CHECK(manifest->hooks.at(1).point == HookPoint::skill_after);
+    CHECK_FALSE(refusal(hook("[]")).empty());
+    CHECK_FALSE(refusal(hook(R"([{"point":"message.in"},{"point":"message.in"}])")).empty());
+    CHECK_FALSE(refusal(hook(R"([{"point":"turn.start"}])")).empty());
+    CHECK_FALSE(refusal(hook(R"([{"point":"message.in","fail":"softly"}])")).empty());
+    CHECK_FALSE(refusal(with(R"("hooks":[{"point":"message.in"}])")).empty());
+}
+
 TEST_CASE("approval never is believed of pure skills only", "[manifest]") {
     auto skill = [](std::string const& effect) {
         auto manifest = parse_manifest(with(
