@@ -85,6 +85,7 @@ constexpr std::size_t worker_profile_bytes = 16 * 1024;   // its report of its o
 constexpr auto worker_end_grace = 1s;                     // from asking a worker to end, to its kill
 constexpr auto worker_steady_time = 60s;                  // a life this long forgives earlier deaths
 constexpr std::size_t plugin_file_bytes = 64u << 20;      // a plugin is code, not data
+constexpr std::size_t tape_bytes = 256u << 20;            // of recorded HTTP, read whole
 constexpr std::size_t plugin_files = 256;                 // looked at in one folder
 constexpr std::size_t signature_bytes = 64;               // Ed25519, as it stands in a .sig file
 constexpr std::size_t kv_key_bytes = 256;                 // sdk: part of the ABI

@@ -56,6 +56,7 @@ private:
     }
 
     void build();
+    void tapes(CLI::App* command);
     void build_looking();
     void build_deciding();
     void build_home();
@@ -67,6 +68,7 @@ private:
     std::string home_, listen_ = "127.0.0.1:7420", id_, call_, verdict_, reason_, digest_, note_,
                        at_, file_, against_, key_, from_, to_, agent_filter_, state_;
     ChatOptions chat_;
+    TryOptions try_;
     CLI::Option* message_ = nullptr;
     bool yes_ = false, follow_ = false, passphrase_ = false;
     long count_ = 20;
@@ -79,8 +81,10 @@ void Verbs::build() {
     init->add_option("--listen", listen_, "Address and port of the API");
     init->add_flag("--passphrase", passphrase_,
                    "Seal the vault with a passphrase instead of a key file");
-    verb(&app_, "run", "Run the host in the foreground.",
-         [this, &programs] { return programs.run_host(context_.home); });
+    auto* run = verb(&app_, "run", "Run the host in the foreground.", [this, &programs] {
+        return programs.run_host(context_.home, try_.record, try_.replay);
+    });
+    tapes(run);
     auto* chat = verb(&app_, "chat", "Talk to an agent.", [this] {
         chat_.has_text = message_->count() > 0;
         return verb_chat(context_, chat_);
@@ -101,6 +105,14 @@ void Verbs::build() {
     build_deciding();
     build_home();
     build_plugins();
+}
+
+// For authors: what plugins ask of HTTP, kept or played.
+void Verbs::tapes(CLI::App* command) {
+    auto* record = command->add_option("--record-http", try_.record,
+                                       "Keep on a tape what plugins fetch, as they see it");
+    command->add_option("--replay-http", try_.replay, "Answer from a tape; nothing is fetched")
+        ->excludes(record);
 }
 
 void Verbs::build_looking() {
@@ -297,6 +309,16 @@ void Verbs::build_plugins() {
                                    "disabled");
               }),
          "id", id_, "The plugin");
+    auto* tried = with(verb(plugin, "try", "Try a plugin in a home that is thrown away.",
+                            [this] { return verb_plugin_try(context_, try_); }),
+                       "file", try_.file, "The .so file");
+    tried->add_option("--config", try_.config, "The plugin's config, JSON");
+    tried->add_option("--secret", try_.secrets, "An optional secret field to ask for; repeatable");
+    tried->add_option("--model", try_.model, "The model's name, for a provider");
+    tried->add_option("--sender", try_.sender, "Who may speak, for a channel: id:42");
+    tried->add_option("-m,--message", try_.text, "Say this, print the reply, and end");
+    tried->add_flag("--log", try_.shows_log, "Print the host's log at the end");
+    tapes(tried);
     with(verb(plugin, "check", "Check a plugin's file without running it.",
               [this] { return verb_plugin_check(context_, id_); }),
          "file", id_, "The .so file");

@@ -8,7 +8,10 @@
 namespace parley {
 
 struct Programs {
-    std::function<int(std::filesystem::path const& home)> run_host;
+    // The home; a tape to record HTTP on, and one to play instead of it. Both may be empty.
+    std::function<int(std::filesystem::path const& home, std::filesystem::path const& record,
+                      std::filesystem::path const& replay)>
+        run_host;
     std::filesystem::path plugins, worker;  // of this installation
 };
 

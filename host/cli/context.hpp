@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace parley {
 
@@ -79,6 +80,19 @@ int verb_accept_loss(Context const&);
 int verb_plugin_lock(Context const&, std::string const& id, bool yes);
 int verb_plugin_rollback(Context const&, std::string const& id);
 int verb_plugin_check(Context const&, std::string const& file);
+// plugin_try.cpp
+struct TryOptions {
+    std::string file;
+    std::string config;                // JSON
+    std::vector<std::string> secrets;  // optional fields to ask for, beside the required ones
+    std::string model = "default";
+    std::string sender;                // who may speak on a channel that is tried
+    std::string record, replay;        // a tape
+    std::string text;                  // say this and end; empty: a conversation
+    bool shows_log = false;
+    bool asks_for(std::string const& field) const;
+};
+int verb_plugin_try(Context const&, TryOptions const& options);
 int verb_plugin_list(Context const&);
 int verb_plugin_show(Context const&, std::string const& id);
 

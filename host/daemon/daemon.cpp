@@ -5,6 +5,7 @@
 #include "control/control.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/signals.hpp"
+#include "plugin/tape.hpp"
 #include "trace/trace.hpp"
 #include "vault/ask.hpp"
 #include "wire/client.hpp"
@@ -39,7 +40,9 @@ std::string actor_host() {
 // All rooms, as members in plan order, so that they go in reverse.
 class Daemon {
 public:
-    explicit Daemon(std::filesystem::path home) : home_(std::move(home)) {}
+    Daemon(std::filesystem::path home, std::shared_ptr<Tape> tape) : home_(std::move(home)) {
+        workers_.tape = std::move(tape);
+    }
 
     Result<> start();
     int run();
@@ -318,9 +321,19 @@ int Daemon::run() {
 
 }  // namespace
 
-int run_host(std::filesystem::path const& home) {
+int run_host(std::filesystem::path const& home, std::filesystem::path const& record,
+             std::filesystem::path const& replay) {
     harden();
-    Daemon daemon(home);
+    std::shared_ptr<Tape> tape;
+    if (!record.empty() || !replay.empty()) {
+        auto opened = record.empty() ? Tape::replay(replay) : Tape::record(record);
+        if (!opened) {
+            std::fprintf(stderr, "parley: %s\n", opened.error().what.c_str());
+            return 1;
+        }
+        tape = std::move(*opened);
+    }
+    Daemon daemon(home, std::move(tape));
     if (auto started = daemon.start(); !started) {
         std::fprintf(stderr, "parley: %s\n", started.error().what.c_str());
         return 1;

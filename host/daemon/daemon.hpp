@@ -6,8 +6,10 @@
 
 namespace parley {
 
-// Runs the host on this home until it is told to stop; the process's exit code.
-int run_host(std::filesystem::path const& home);
+// Runs the host on this home until it is told to stop; the process's exit code. What plugins fetch
+// is kept on the tape `record`, or comes from the tape `replay`, where one is named.
+int run_host(std::filesystem::path const& home, std::filesystem::path const& record,
+             std::filesystem::path const& replay);
 
 // The folder of our own plugins, and the program that holds one: beside this program in a build
 // tree, else where they are installed. $PARLEY_PLUGINS and $PARLEY_WORKER say otherwise.

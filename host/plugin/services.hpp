@@ -49,6 +49,10 @@ public:
     std::uint32_t service() const { return service_; }
 
 protected:
+    // An event for the plugin.
+    virtual void say(std::uint32_t kind, std::string_view bytes, bool last) {
+        desk_.tell(id_, kind, bytes, last);
+    }
     // {"code","message",…} as every service reports a failure.
     void fail(std::uint32_t kind, Error const& error, bool retryable = false, bool sent = false);
     // True, and the call is marked, when a secret stands in these bytes.

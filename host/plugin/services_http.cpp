@@ -1,4 +1,5 @@
 #include "plugin/services.hpp"
+#include "plugin/tape.hpp"
 
 #include "base/json.hpp"
 #include "base/limits.hpp"
@@ -113,6 +114,9 @@ public:
         auto asked = read_request(request, body, desk_.spec().file->manifest());
         if (!asked) return fail(PARLEY_HTTP_FAILED, asked.error());
         asked_ = std::move(*asked);
+        told_.method = asked_.out.method;
+        told_.url = asked_.url.origin() + asked_.url.path_and_query;
+        told_.body = asked_.out.body;
         // Whatever the plugin may have got hold of, it does not leave by itself.
         bool found = holds_secret(asked_.out.origin + asked_.out.path_and_query) ||
                      holds_secret(asked_.out.body);
@@ -124,6 +128,15 @@ public:
             return fail(PARLEY_HTTP_FAILED,
                         Error(Fault::secret, "a secret stands in the request itself"));
         send(true);
+    }
+
+    // What is told goes on the tape too, whole when it has ended.
+    void say(std::uint32_t kind, std::string_view bytes, bool last) override {
+        if (auto const& tape = desk_.deps().tape; tape && !tape->is_playing()) {
+            told_.events.emplace_back(kind, bytes);
+            if (last && !told_.url.empty()) tape->add(told_);
+        }
+        Operation::say(kind, bytes, last);
     }
 
     void drained() override {
@@ -143,6 +156,7 @@ private:
 
     void leave(bool with_secrets) {
         auto keep_alive = shared_from_this();
+        if (auto const& tape = desk_.deps().tape; tape && tape->is_playing()) return play(*tape);
         auto out = asked_.out;
         if (with_secrets)
             if (auto placed = place_all(out); !placed)
@@ -179,6 +193,25 @@ private:
         if (!desk_.deps().http)
             return fail(PARLEY_HTTP_FAILED, Error(Fault::unavailable, "there is no HTTP here"));
         fetch_ = desk_.deps().http->start(std::move(request), std::move(check), std::move(sink));
+    }
+
+    // From the tape, an event each turn of the loop, as from a network.
+    void play(Tape& tape) {
+        auto found = tape.next(asked_.out.method, asked_.url.origin() + asked_.url.path_and_query,
+                               asked_.out.body);
+        if (!found) return fail(PARLEY_HTTP_FAILED, found.error());
+        play_on(**found, 0);
+    }
+    void play_on(Tape::Exchange const& exchange, std::size_t at) {
+        desk_.deps().loop->post([weak = weak_from_this(), tape = desk_.deps().tape, &exchange, at] {
+            auto self = weak.lock();
+            if (!self) return;
+            auto& operation = static_cast<HttpOperation&>(*self);
+            bool last = at + 1 == exchange.events.size();
+            auto const& [kind, bytes] = exchange.events[at];
+            operation.say(kind, bytes, last);
+            if (!last) operation.play_on(exchange, at + 1);
+        });
     }
 
     Result<> place_all(Outgoing& out) {
@@ -270,7 +303,7 @@ private:
         // An error's body is no event stream, whatever was asked for.
         events_ = asked_.sse && head.status >= 200 && head.status < 300 &&
                   (type.empty() || type.find("event-stream") != type.npos);
-        desk_.tell(id_, PARLEY_HTTP_HEAD, out.text(), false);
+        say(PARLEY_HTTP_HEAD, out.text(), false);
     }
 
     void on_data(std::string_view bytes) {
@@ -278,7 +311,7 @@ private:
         if (stream_holds_secret(bytes))
             return cut_off(Error(Fault::secret, "the answer holds a secret"));
         if (!events_) {
-            desk_.tell(id_, PARLEY_HTTP_DATA, bytes, false);
+            say(PARLEY_HTTP_DATA, bytes, false);
         } else {
             auto fed = parser_.feed(bytes, [this](EventParser::Event event) {
                 JsonWriter out;
@@ -287,7 +320,7 @@ private:
                 };
                 out.begin('{').pair("event", shown(event.event)).pair("data", shown(event.data));
                 out.pair("id", shown(event.id)).end('}');
-                desk_.tell(id_, PARLEY_HTTP_EVENT, out.text(), false);
+                say(PARLEY_HTTP_EVENT, out.text(), false);
             });
             if (!fed) return cut_off(fed.error());
         }
@@ -298,7 +331,7 @@ private:
     void on_done(Result<> outcome, bool sent) {
         auto keep_alive = shared_from_this();
         fetch_.reset();
-        if (outcome) return desk_.tell(id_, PARLEY_HTTP_DONE, {}, true);
+        if (outcome) return say(PARLEY_HTTP_DONE, {}, true);
         if (!sent) desk_.stayed(call_);
         auto fault = outcome.error().fault;
         bool retryable =
@@ -318,6 +351,7 @@ private:
 
     Asked asked_;
     EgressRule rule_;
+    Tape::Exchange told_;  // for a tape that is recorded
     HttpClient::Handle fetch_;
     EventParser parser_;
     int hops_ = 0;

@@ -115,7 +115,7 @@ void Operation::fail(std::uint32_t kind, Error const& error, bool retryable, boo
     bool clean = is_utf8(error.what) && (!find || find(error.what).empty());
     out.pair("message", clean ? std::string_view(error.what) : "(message withheld)");
     out.key("retryable").boolean(retryable).key("sent").boolean(sent).end('}');
-    desk_.tell(id_, kind, out.text(), true);
+    say(kind, out.text(), true);
 }
 
 bool Operation::holds_secret(std::string_view bytes) {

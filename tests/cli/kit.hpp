@@ -41,7 +41,7 @@ struct Shell {
             unsetenv(name);
         setenv("PARLEY_VAULT_KEY_FILE", (folder.path / "key/vault.key").c_str(), 1);
         programs.plugins = folder.path / "plugins";
-        programs.run_host = [this](std::filesystem::path const& path) {
+        programs.run_host = [this](std::filesystem::path const& path, auto const&, auto const&) {
             hosts.push_back(path);
             return 5;
         };
