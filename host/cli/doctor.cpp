@@ -123,6 +123,12 @@ private:
             if (plugin.enabled && plugin.isolation == Isolation::reduced)
                 add(true,
                     "plugin " + id.text + ": runs with reduced isolation, as parley.yaml says");
+        for (auto const& hook : config.hooks)
+            if (auto const* entry = catalogue.usable(hook.plugin);
+                !entry || entry->file->manifest().hooks.empty())
+                add(false, "hook " + hook.plugin.text +
+                               " cannot be used, so no message passes; enable it, or take it out "
+                               "of hooks in parley.yaml");
         for (auto const& [id, plugin] : config.plugins)
             if (plugin.enabled && !catalogue.find(id))
                 add(false, "plugin " + id.text + " is enabled, but there is no such file in " +

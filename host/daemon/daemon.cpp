@@ -182,6 +182,7 @@ Result<> Daemon::open_doors() {
     deps.workers = &workers_;
     deps.vault_id = vault_->id();
     deps.key_file = vault_key_path();
+    deps.programs = {plugin_folder(), worker_program().parent_path(), program_folder()};
     deps.own_port = server_->port();
     deps.mask = [this](std::string& text) { return vault_->mask(text); };
     deps.find_secret = [this](std::string_view text) { return vault_->find_secret_in(text); };

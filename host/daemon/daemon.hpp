@@ -15,5 +15,6 @@ int run_host(std::filesystem::path const& home, std::filesystem::path const& rec
 // tree, else where they are installed. $PARLEY_PLUGINS and $PARLEY_WORKER say otherwise.
 std::filesystem::path plugin_folder();
 std::filesystem::path worker_program();
+std::filesystem::path program_folder();  // of this very program
 
 }  // namespace parley

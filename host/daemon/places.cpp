@@ -4,12 +4,12 @@
 
 namespace parley {
 
-namespace {
-
 std::filesystem::path program_folder() {
     std::error_code error;
     return std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
 }
+
+namespace {
 
 std::filesystem::path first_of(std::initializer_list<std::filesystem::path> places) {
     std::error_code error;

@@ -72,7 +72,7 @@ Result<Invocation> Flow::prepare(Session const& session, Turn::OpenCall const& c
             if (plugin == config_->plugins.end() || !plugin->second.grants.contains(name))
                 return Error(Fault::denied, "the operator has granted no folder '" + name + "'");
             grant.path = plugin->second.grants.at(name);
-            MUST(check_grant(grant.path, *config_, deps_.key_file));
+            MUST(check_grant(grant, *config_, deps_.key_file, deps_.programs));
         }
         invocation.grants.push_back(std::move(grant));
     }

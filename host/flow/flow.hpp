@@ -47,6 +47,7 @@ struct FlowDeps {
     WorkerDeps const* workers = nullptr;
     std::string vault_id;
     std::filesystem::path key_file;
+    std::vector<std::filesystem::path> programs;  // folders of our own programs and plugins
     std::uint16_t own_port = 0;
     std::function<bool(std::string& text)> mask;                    // at the doors in
     std::function<std::string(std::string_view text)> find_secret;  // at the ways out

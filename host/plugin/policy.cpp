@@ -159,8 +159,10 @@ Result<std::string> resolve_config(Manifest const& manifest, std::string const& 
     return to_text(whole);
 }
 
-Result<> check_grant(std::filesystem::path const& path, Config const& config,
-                     std::filesystem::path const& key_file) {
+Result<> check_grant(Grant const& grant, Config const& config,
+                     std::filesystem::path const& key_file,
+                     std::vector<std::filesystem::path> const& programs) {
+    auto const& path = grant.path;
     std::error_code error;
     auto real = fs::canonical(path, error);
     if (error)
@@ -171,10 +173,12 @@ Result<> check_grant(std::filesystem::path const& path, Config const& config,
         if (!agent.workspace.empty() && is_within(real, agent.workspace)) return ok();
     auto refuse = [&](fs::path const& what) {
         return Error(Fault::denied, "the folder " + path.string() + " overlaps " + what.string() +
-                                        ", which no plugin may see");
+                                        ", which is not for plugins");
     };
     std::vector<fs::path> kept{config.home};
     if (!key_file.empty()) kept.push_back(key_file.parent_path());
+    if (grant.access != GrantNeed::Access::read)
+        kept.insert(kept.end(), programs.begin(), programs.end());
     for (auto const& place : kept) {
         auto there = fs::canonical(place, error);
         if (error) continue;

@@ -131,8 +131,11 @@ Result<std::vector<EgressRule>> resolve_egress(Manifest const& manifest, std::st
 Result<std::string> lay_over(std::string const& base, std::string const& over);
 // Checks config against the manifest's schema and fills in defaults.
 Result<std::string> resolve_config(Manifest const& manifest, std::string const& config);
-// A grant may not contain, equal or lie inside the home (workspaces aside) or the key's folder.
-Result<> check_grant(std::filesystem::path const& path, Config const& config,
-                     std::filesystem::path const& key_file);
+// A grant may not contain, equal or lie inside the home (workspaces aside) or the key's folder; one
+// that may write, neither the folders of our own programs and plugins (`programs`): what decides,
+// and what runs, is written by nothing that an agent can reach.
+Result<> check_grant(Grant const& grant, Config const& config,
+                     std::filesystem::path const& key_file,
+                     std::vector<std::filesystem::path> const& programs);
 
 }  // namespace parley

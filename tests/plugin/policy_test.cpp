@@ -142,20 +142,30 @@ TEST_CASE("no grant may contain, equal or lie inside the home or the key's folde
     config.home = folder.path / "home";
     auto key = folder.path / "keys/vault.key";
     auto workspace = config.home / "agents/ops/workspace";
-    for (auto const& path :
-         {workspace, config.home / "ledger", key.parent_path(), folder.path / "reports"})
+    for (auto const& path : {workspace, config.home / "ledger", key.parent_path(),
+                             folder.path / "reports", folder.path / "install/plugins"})
         fs::create_directories(path);
     config.agents[AgentName("ops")].workspace = workspace;
-    CHECK(check_grant(folder.path / "reports", config, key));
-    CHECK(check_grant(workspace, config, key));
+    auto check = [&](fs::path const& path, GrantNeed::Access access = GrantNeed::Access::write) {
+        return check_grant({"g", path, access}, config, key, {folder.path / "install/plugins"});
+    };
+    CHECK(check(folder.path / "reports"));
+    CHECK(check(workspace));
     fs::create_directory_symlink(config.home, folder.path / "link");
     for (auto const& path :
          {folder.path, config.home, config.home / "ledger", key.parent_path(), folder.path / "link",
           folder.path / "reports/../home", config.home / "agents"}) {
         INFO(path);
-        CHECK_FALSE(check_grant(path, config, key));
+        CHECK_FALSE(check(path));
     }
-    CHECK_FALSE(check_grant(folder.path / "missing", config, key));
+    CHECK_FALSE(check(folder.path / "missing"));
+    // Our own programs may be read, and written by no plugin.
+    for (auto const* path : {"install", "install/plugins", "install/plugins/deep"}) {
+        fs::create_directories(folder.path / path);
+        CHECK_FALSE(check(folder.path / path));
+        CHECK_FALSE(check(folder.path / path, GrantNeed::Access::run));
+        CHECK(check(folder.path / path, GrantNeed::Access::read));
+    }
 }
 
 TEST_CASE("a secret is placed only where its slot is declared", "[inject]") {

@@ -104,6 +104,7 @@ class Hooks(unittest.TestCase):
         said = self.host.say("/say hello")
         notice = wait_for("the notice", lambda: self.host.notices(said["session"]))[0]
         self.assertIn("org.test.censor failed: the plugin cannot run now", notice)
+        self.assertIn("so no message passes", self.host.cli("doctor").stdout)
         self.assertNotIn("model.requested", self.host.kinds(said["session"]))
 
     def test_messages_of_one_conversation_keep_their_order(self):
