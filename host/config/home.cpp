@@ -44,6 +44,8 @@ plugins:                      # a plugin that is not named here is never loaded
   rehearsal: {enabled: true}  # an offline model that does what its script says
   files:     {enabled: true}  # read, list, search, write and edit in an agent's workspace
   shell:     {enabled: true}  # run commands there, each after a person said yes
+  # A stranger's: drop the file into plugins/, accept it with `parley plugin lock ID`, name it here.
+  # org.example.weather: {enabled: true, config: {}, secrets: {api_key: weather/prod}}
 
 models:
   default: {provider: rehearsal, model: rehearsal, price: {input: 0, output: 0}}
