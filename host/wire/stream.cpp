@@ -61,9 +61,22 @@ public:
         });
     }
 
+    // What was written still leaves. Then the peer's end is waited for a while: closing over bytes
+    // that nobody read would make the kernel reset the connection, and the peer may lose what it
+    // has not read yet.
     void let_go() {
-        is_over_ = true;
-        shut();
+        if (!open_ || is_over_ || leaving() >= limits::streams_leaving) {
+            is_over_ = true;
+            return shut();
+        }
+        is_leaving_ = true;
+        ++leaving();
+        timer_ =
+            loop_.after(limits::stream_linger_time, [me = shared_from_this()] { me->end(ok()); });
+        is_paused_ = false;
+        held_ = 0;
+        if (!is_reading_) read_some();
+        if (!is_writing_) write_some();
     }
     void write(std::string bytes) {
         if (is_over_ || bytes.empty()) return;
@@ -84,6 +97,12 @@ public:
     }
 
 private:
+    // How many lines nobody holds any more; all are of the one event thread.
+    static int& leaving() {
+        thread_local int count = 0;
+        return count;
+    }
+
     // Each step of opening leads to the next; any of them may end it.
     void resolve() {
         if (is_over_) return;
@@ -191,7 +210,7 @@ private:
         auto count = std::exchange(held_, 0);
         // Nothing is read into the buffer until the sink has had it.
         is_reading_ = true;
-        if (sink_.on_data) sink_.on_data({buffer_.data(), count});
+        if (sink_.on_data && !is_leaving_) sink_.on_data({buffer_.data(), count});
         is_reading_ = false;
         if (!is_over_ && !is_paused_) read_some();
     }
@@ -208,7 +227,11 @@ private:
             going_ = std::exchange(waiting_, {});
             gone_ = 0;
         }
-        if (gone_ == going_.size()) return;
+        if (gone_ == going_.size()) {
+            error_code ignored;
+            if (is_leaving_) socket_.shutdown(tcp::socket::shutdown_send, ignored);
+            return;
+        }
         is_writing_ = true;
         auto done = [me = shared_from_this()](error_code error, std::size_t count) {
             me->is_writing_ = false;
@@ -227,8 +250,12 @@ private:
     void end(Result<> why) {
         if (is_over_) return;
         is_over_ = true;
+        auto keep_alive = shared_from_this();  // the timer may be all that holds it
         shut();
-        if (sink_.on_closed) sink_.on_closed(std::move(why));
+        if (is_leaving_)
+            --leaving();
+        else if (sink_.on_closed)
+            sink_.on_closed(std::move(why));
     }
     void end_later(Error why) {
         loop_.post([me = shared_from_this(), why = std::move(why)] { me->end(why); });
@@ -250,8 +277,8 @@ private:
     std::optional<ssl::stream<tcp::socket&>> tls_;
     std::vector<tcp::endpoint> candidates_;
     Loop::Handle timer_;
-    bool open_ = false, is_over_ = false, is_paused_ = false, is_reading_ = false,
-         is_writing_ = false;
+    bool open_ = false, is_over_ = false, is_leaving_ = false, is_paused_ = false,
+         is_reading_ = false, is_writing_ = false;
     std::array<char, limits::stream_read_bytes> buffer_;
     std::size_t held_ = 0;         // bytes of buffer_ that a pause keeps back
     std::string going_, waiting_;  // with the kernel now, from gone_ on; and after that

@@ -172,6 +172,19 @@ class Upgrade(unittest.TestCase):
         self.assertEqual(self.host.reply_after(said), "undisturbed")
         self.assertEqual(sum(record["kind"] == "plugin.loaded" for record in self.host.ledger()), 1)
 
+    def test_what_dies_again_and_again_is_quarantined_until_it_is_enabled_anew(self):
+        self.host.start()
+        state = lambda: self.host.api("GET", "/api/v1/plugins/rehearsal").json["state"]
+        for n in range(5):
+            said = self.host.say("/crash", conversation=f"c{n}")
+            wait_for("the failure", lambda: self.host.notices(said["session"]))
+        wait_for("the quarantine", lambda: state() == "quarantined")
+        refused = self.host.say("/say too soon", conversation="refused")
+        wait_for("a notice", lambda: self.host.notices(refused["session"]))
+        self.assertEqual(self.host.cli("plugin", "enable", "rehearsal").returncode, 0)
+        self.assertEqual(self.host.ask("/say well again", conversation="again"), "well again")
+        self.assertEqual(state(), "healthy")
+
     def test_rollback_says_so_when_nothing_earlier_was_accepted(self):
         self.put("1.0.0")
         self.open_post()

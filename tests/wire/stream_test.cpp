@@ -210,3 +210,23 @@ TEST_CASE("TLS opens only for a trusted certificate with the right name", "[wire
     REQUIRE(until(loop, [&] { return no_file.closes == 1; }));
     CHECK(no_file.opens == 0);
 }
+
+TEST_CASE("what was written before a stream is let go arrives, though the peer talks on", "[wire]") {
+    Loop loop;
+    Outlet outlet;
+    Ear ear;
+    auto stream = open_stream(loop, at(outlet.port), anywhere, ear.sink());
+    auto plug = outlet.accept(loop);
+    REQUIRE(until(loop, [&] { return ear.opens == 1; }));
+    std::string last(3'000'000, 'x');
+    last += "the end";
+    stream->write(last);
+    plug.say(std::string(100'000, 'y'));  // unread when it goes
+    stream.reset();
+    REQUIRE(until(loop, [&] {
+        plug.say("y");
+        return plug.heard("the end");
+    }));
+    CHECK(plug.got.size() == last.size());
+    CHECK(ear.closes == 0);
+}
