@@ -3,8 +3,30 @@
 # Makes NAME.so, a plugin of AgentParley: it exports parley_plugin_v1 and nothing else, carries the
 # manifest in an ELF note, and names the size of it for PARLEY_PLUGIN. Libraries beyond libc, libm,
 # libstdc++ and libgcc_s must be static; their symbols stay inside. The file works in the tree of
-# AgentParley and from an installed SDK alike.
+# AgentParley and from an installed SDK alike. When the first source ends in .rs it is the root of a
+# crate, and the plugin is made by rustc alone: see share/parley/rust/parley.rs.
 include_guard(GLOBAL)
+
+# rustc makes the version script itself, and `plugin!` of parley.rs the note.
+function(_parley_add_rust_plugin name manifest private sources)
+  find_program(PARLEY_RUSTC rustc REQUIRED)
+  list(TRANSFORM sources PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ REGEX "^[^/]")
+  list(GET sources 0 root)
+  set(crate ${CMAKE_CURRENT_BINARY_DIR}/${name}.parley/libparley.rlib)
+  set(file ${CMAKE_CURRENT_BINARY_DIR}/${name}.so)
+  if(TARGET parley_sdk AND NOT private)
+    set(file ${CMAKE_BINARY_DIR}/plugins/${name}.so)
+  endif()
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${name}.parley)
+  set(rustc ${PARLEY_RUSTC} --edition 2021 -C opt-level=2 -C strip=debuginfo)
+  add_custom_command(OUTPUT ${crate}
+    COMMAND ${rustc} --crate-type rlib --crate-name parley -o ${crate} ${ParleySDK_RUST}/parley.rs
+    DEPENDS ${ParleySDK_RUST}/parley.rs VERBATIM COMMENT "Building the crate parley for ${name}")
+  add_custom_command(OUTPUT ${file}
+    COMMAND ${rustc} --crate-type cdylib --crate-name ${name} --extern parley=${crate} -o ${file} ${root}
+    DEPENDS ${sources} ${manifest} ${crate} VERBATIM COMMENT "Building the plugin ${name}")
+  add_custom_target(${name} ALL DEPENDS ${file})
+endfunction()
 
 function(parley_add_plugin name)
   cmake_parse_arguments(PLUGIN "PRIVATE" "MANIFEST" "SOURCES;LIBRARIES" ${ARGN})
@@ -15,6 +37,10 @@ function(parley_add_plugin name)
   # The manifest goes into the note byte for byte, without the blank lines around it.
   cmake_path(ABSOLUTE_PATH PLUGIN_MANIFEST BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} NORMALIZE)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PLUGIN_MANIFEST})
+  if(PLUGIN_SOURCES MATCHES "^[^;]*\\.rs(;|$)")
+    _parley_add_rust_plugin(${name} ${PLUGIN_MANIFEST} ${PLUGIN_PRIVATE} "${PLUGIN_SOURCES}")
+    return()
+  endif()
   file(READ ${PLUGIN_MANIFEST} text)
   string(STRIP "${text}" text)
   string(JSON id ERROR_VARIABLE problem GET "${text}" id)

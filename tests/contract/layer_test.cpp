@@ -1,4 +1,5 @@
-// The author's layer: whatever a plugin's code does, each call ends once, and ends rightly.
+// The author's layer, in C++ and in Rust: whatever a plugin's code does, each call ends once, and
+// ends rightly.
 #include "test_host.hpp"
 
 #include <catch2/catch.hpp>
@@ -7,13 +8,14 @@ using namespace contract;
 using namespace std::chrono_literals;
 
 namespace {
-constexpr char layer[] = LAYER_PLUGIN;
+constexpr char in_cpp[] = LAYER_PLUGIN;
+constexpr char in_rust[] = RUST_LAYER_PLUGIN;
 
 std::string ask(std::string_view skill) { return json_of("skill", skill); }
 }  // namespace
 
 TEST_CASE("an exception ends its call with the exception's text", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const call = host.run(Verb::skill_invoke, ask("throw"));
     CHECK(call.status == PARLEY_E_INTERNAL);
     CHECK(call.answer()["code"].text() == "internal");
@@ -23,7 +25,7 @@ TEST_CASE("an exception ends its call with the exception's text", "[layer]") {
 }
 
 TEST_CASE("an exception in a callback ends the call that it belongs to", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const id = host.start(Verb::skill_invoke, ask("http throw"));
     host.http_head(host.http.at(0), 200);
     CHECK(host.call(id).answer()["message"].text() == "in a callback");
@@ -32,25 +34,25 @@ TEST_CASE("an exception in a callback ends the call that it belongs to", "[layer
 }
 
 TEST_CASE("a call that is dropped ends as a defect", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const call = host.run(Verb::skill_invoke, ask("drop"));
     CHECK(call.status == PARLEY_E_INTERNAL);
     CHECK(call.answer()["message"].text() == "the plugin dropped the call unfinished");
 }
 
 TEST_CASE("a call ends once, whatever comes after", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     CHECK(host.run(Verb::skill_invoke, ask("twice")).succeeded());
     CHECK(host.faults.empty());
 }
 
 TEST_CASE("a result that the host does not take becomes a failure", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     CHECK(host.run(Verb::skill_invoke, ask("too large")).status == PARLEY_E_INTERNAL);
 }
 
 TEST_CASE("a failure carries its code, its message and when to try again", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const call = host.run(Verb::skill_invoke, ask("fail"));
     CHECK(call.status == PARLEY_E_PEER);
     CHECK(call.answer()["code"].text() == "rate");
@@ -59,7 +61,7 @@ TEST_CASE("a failure carries its code, its message and when to try again", "[lay
 }
 
 TEST_CASE("the exact bytes of the arguments reach the plugin", "[layer]") {
-    TestHost host(layer);
+    TestHost host(in_cpp);
     std::string const arguments = R"({"b":1.50, "a":"\u0041é" , "n":12345678901234567890})";
     auto const call =
         host.run(Verb::skill_invoke, R"({"skill":"echo","arguments":)" + arguments + "}");
@@ -67,23 +69,23 @@ TEST_CASE("the exact bytes of the arguments reach the plugin", "[layer]") {
 }
 
 TEST_CASE("a request that is no object is refused before a verb runs", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     CHECK(host.run(Verb::skill_invoke, "[1]").status == PARLEY_E_INVALID);
     CHECK(host.run(Verb::skill_invoke, R"({"a":1,"a":2})").status == PARLEY_E_INVALID);
 }
 
 TEST_CASE("a thread of the plugin may end a call", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     CHECK(host.run(Verb::skill_invoke, ask("thread")).answer()["from"].text() == "thread");
 }
 
 TEST_CASE("a stream that is taken goes on to its end", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     CHECK(host.run(Verb::skill_invoke, ask("emit")).emitted.size() == 3);
 }
 
 TEST_CASE("a call with an on_cancel of its own ends itself", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const id = host.start(Verb::skill_invoke, ask("wait for cancel"));
     host.cancel(id);
     CHECK(host.call(id).succeeded());
@@ -91,7 +93,7 @@ TEST_CASE("a call with an on_cancel of its own ends itself", "[layer]") {
 }
 
 TEST_CASE("an HTTP exchange reaches the plugin piece by piece", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const id = host.start(Verb::skill_invoke, ask("http"));
     REQUIRE(host.http.size() == 1);
     auto& exchange = host.http[0];
@@ -108,7 +110,7 @@ TEST_CASE("an HTTP exchange reaches the plugin piece by piece", "[layer]") {
 }
 
 TEST_CASE("an HTTP failure keeps what the host said", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const id = host.start(Verb::skill_invoke, ask("http"));
     host.http_failed(host.http[0],
                      R"({"code":"timeout","message":"slow","retryable":true,"sent":false})");
@@ -118,13 +120,13 @@ TEST_CASE("an HTTP failure keeps what the host said", "[layer]") {
 }
 
 TEST_CASE("a service that the host lacks fails the operation, not the worker", "[layer]") {
-    TestHost host(layer, "{}", PARLEY_HOST_HTTP);
+    TestHost host(GENERATE(in_cpp, in_rust), "{}", PARLEY_HOST_HTTP);
     auto const call = host.run(Verb::skill_invoke, ask("http"));
     CHECK(call.status == PARLEY_E_UNSUPPORTED);
 }
 
 TEST_CASE("a cancelled call loses its operations and ends as cancelled", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const id = host.start(Verb::skill_invoke, ask("http"));
     host.cancel(id);
     CHECK(host.call(id).status == PARLEY_E_CANCELLED);
@@ -132,14 +134,14 @@ TEST_CASE("a cancelled call loses its operations and ends as cancelled", "[layer
 }
 
 TEST_CASE("operations end with their call", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const call = host.run(Verb::skill_invoke, ask("timer and end"));
     CHECK(call.succeeded());
     CHECK_FALSE(host.timers.at(0).open);
 }
 
 TEST_CASE("a timer fires once its time has come", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const id = host.start(Verb::skill_invoke, ask("timer"));
     host.advance(99ms);
     CHECK_FALSE(host.call(id).ended());
@@ -148,13 +150,13 @@ TEST_CASE("a timer fires once its time has come", "[layer]") {
 }
 
 TEST_CASE("the store answers, present or missing", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     CHECK(host.run(Verb::skill_invoke, ask("kv")).answer()["count"].text() == "I");
     CHECK(host.run(Verb::skill_invoke, ask("kv")).answer()["count"].text() == "II");
 }
 
 TEST_CASE("a stream writes, reads, injects and reports its end", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     auto const id = host.start(Verb::channel_run, "{}");
     auto& link = host.streams.at(0);
     host.stream_opened(link);
@@ -170,7 +172,7 @@ TEST_CASE("a stream writes, reads, injects and reports its end", "[layer]") {
 }
 
 TEST_CASE("only verbs that the author wrote are offered", "[layer]") {
-    TestHost host(layer);
+    TestHost host(GENERATE(in_cpp, in_rust));
     CHECK(host.offers(Verb::channel_run));
     CHECK(host.offers(Verb::channel_typing));
     CHECK_FALSE(host.offers(Verb::channel_edit));
@@ -182,6 +184,7 @@ TEST_CASE("only verbs that the author wrote are offered", "[layer]") {
 }
 
 TEST_CASE("a constructor that throws makes no plugin and says why", "[layer]") {
+    auto const* const layer = GENERATE(in_cpp, in_rust);
     CHECK_THROWS_WITH(TestHost(layer, R"({"refuse":true})"), "the config says refuse");
     CHECK_THROWS(TestHost(layer, "[]"));
 }
