@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 // Bytes from outside.
 constexpr std::size_t json_depth = 64;                    // deeper is an attack on the stack
 constexpr std::size_t manifest_bytes = 64 * 1024;         // sdk: part of the ABI
+constexpr std::size_t plugin_id_bytes = 64;                // sdk: part of the manifest's schema
 constexpr std::size_t config_bytes = 1024 * 1024;         // a YAML file larger than this is a mistake
 constexpr std::size_t yaml_nodes = 20'000;                // alias bombs end here
 constexpr std::size_t frame_bytes = 64 * 1024;            // worker link: one frame's body

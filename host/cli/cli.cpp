@@ -69,6 +69,7 @@ private:
                        at_, file_, against_, key_, from_, to_, agent_filter_, state_;
     ChatOptions chat_;
     TryOptions try_;
+    NewPlugin new_;
     CLI::Option* message_ = nullptr;
     bool yes_ = false, follow_ = false, passphrase_ = false;
     long count_ = 20;
@@ -322,6 +323,20 @@ void Verbs::build_plugins() {
     with(verb(plugin, "check", "Check a plugin's file without running it.",
               [this] { return verb_plugin_check(context_, id_); }),
          "file", id_, "The .so file");
+    auto* made = verb(plugin, "new", "Write a plugin to begin with, in c, cpp or rust.",
+                      [this] { return verb_plugin_new(context_, new_); });
+    made->add_option("language", new_.language, "c, cpp or rust")
+        ->required()
+        ->check(CLI::IsMember({"c", "cpp", "rust"}));
+    with(made, "folder", new_.folder, "Where; new, or empty");
+    made->add_option("--id", new_.id, "Reverse DNS; else org.example. and the folder's name")
+        ->check(CLI::Validator(
+            [](std::string const& id) {
+                return is_third_party_id(id) ? "" : "not an id such as org.example.weather";
+            },
+            "ID"));
+    made->add_option("--role", new_.role, "skill (default), channel or provider")
+        ->check(CLI::IsMember({"skill", "channel", "provider"}));
 }
 
 }  // namespace

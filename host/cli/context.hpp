@@ -93,6 +93,12 @@ struct TryOptions {
     bool asks_for(std::string const& field) const;
 };
 int verb_plugin_try(Context const&, TryOptions const& options);
+struct NewPlugin {
+    std::string language, folder, id, role = "skill";
+};
+// Whether an id may be a stranger's: reverse DNS, within bounds.
+bool is_third_party_id(std::string_view id);
+int verb_plugin_new(Context const&, NewPlugin const& wanted);
 int verb_plugin_list(Context const&);
 int verb_plugin_show(Context const&, std::string const& id);
 

@@ -11,10 +11,12 @@ namespace parley {
 int run_host(std::filesystem::path const& home, std::filesystem::path const& record,
              std::filesystem::path const& replay);
 
-// The folder of our own plugins, and the program that holds one: beside this program in a build
-// tree, else where they are installed. $PARLEY_PLUGINS and $PARLEY_WORKER say otherwise.
+// The folder of our own plugins, the program that holds one, and what `parley plugin new` copies:
+// beside this program in a build tree, else where they are installed. $PARLEY_PLUGINS,
+// $PARLEY_WORKER and $PARLEY_TEMPLATES say otherwise.
 std::filesystem::path plugin_folder();
 std::filesystem::path worker_program();
 std::filesystem::path program_folder();  // of this very program
+std::filesystem::path template_folder();
 
 }  // namespace parley

@@ -34,4 +34,9 @@ std::filesystem::path worker_program() {
         {here / "../libexec/parley/parley-worker", here / "../host/worker/parley-worker"});
 }
 
+std::filesystem::path template_folder() {
+    if (auto const* given = std::getenv("PARLEY_TEMPLATES")) return given;
+    return first_of({program_folder() / "../share/parley/templates"});
+}
+
 }  // namespace parley

@@ -71,7 +71,7 @@ TEST_CASE("a skill's parameters are kept as their author wrote them", "[manifest
 }
 
 TEST_CASE("every manifest of this repository is sound", "[manifest]") {
-    for (auto const* folder : {"plugins", "sdk/examples"})
+    for (auto const* folder : {"plugins", "sdk/templates"})
         if (fs::exists(fs::path(SOURCE_FOLDER) / folder))
             for (auto const& entry :
                  fs::recursive_directory_iterator(fs::path(SOURCE_FOLDER) / folder))
