@@ -68,10 +68,18 @@ pub mod abi {
     pub const PARLEY_KV_FAILED: u32 = 3;
 
     pub type parley_start_fn = unsafe extern "C" fn(
-        this: *mut c_void, call: parley_id, timeout_ms: u32, request: *const c_char, size: usize,
+        this: *mut c_void,
+        call: parley_id,
+        timeout_ms: u32,
+        request: *const c_char,
+        size: usize,
     ) -> parley_status;
     pub type parley_event_fn = unsafe extern "C" fn(
-        this: *mut c_void, call: parley_id, operation: parley_id, kind: u32, bytes: *const c_char,
+        this: *mut c_void,
+        call: parley_id,
+        operation: parley_id,
+        kind: u32,
+        bytes: *const c_char,
         size: usize,
     );
 
@@ -83,14 +91,23 @@ pub mod abi {
         pub get_interface:
             unsafe extern "C" fn(host: *const parley_host, id: *const c_char) -> *const c_void,
         pub complete: unsafe extern "C" fn(
-            host: *const parley_host, call: parley_id, status: parley_status, bytes: *const c_char,
+            host: *const parley_host,
+            call: parley_id,
+            status: parley_status,
+            bytes: *const c_char,
             size: usize,
         ) -> parley_status,
         pub emit: unsafe extern "C" fn(
-            host: *const parley_host, call: parley_id, bytes: *const c_char, size: usize,
+            host: *const parley_host,
+            call: parley_id,
+            bytes: *const c_char,
+            size: usize,
         ) -> parley_status,
         pub log: unsafe extern "C" fn(
-            host: *const parley_host, level: i32, text: *const c_char, size: usize,
+            host: *const parley_host,
+            level: i32,
+            text: *const c_char,
+            size: usize,
         ),
     }
 
@@ -102,7 +119,10 @@ pub mod abi {
         pub manifest: *const c_void,
         pub manifest_size: usize,
         pub create: unsafe extern "C" fn(
-            host: *const parley_host, config: *const c_char, size: usize, this: *mut *mut c_void,
+            host: *const parley_host,
+            config: *const c_char,
+            size: usize,
+            this: *mut *mut c_void,
         ) -> parley_status,
         pub destroy: unsafe extern "C" fn(this: *mut c_void),
         pub get_interface:
@@ -156,7 +176,10 @@ pub mod abi {
         pub struct_size: u32,
         pub reserved0: u32,
         pub on_ack: unsafe extern "C" fn(
-            this: *mut c_void, call: parley_id, cursor: *const c_char, size: usize,
+            this: *mut c_void,
+            call: parley_id,
+            cursor: *const c_char,
+            size: usize,
         ),
     }
     #[repr(C)]
@@ -171,8 +194,13 @@ pub mod abi {
         pub struct_size: u32,
         pub reserved0: u32,
         pub start: unsafe extern "C" fn(
-            host: *const parley_host, call: parley_id, request: *const c_char, request_size: usize,
-            body: *const c_char, body_size: usize, operation: *mut parley_id,
+            host: *const parley_host,
+            call: parley_id,
+            request: *const c_char,
+            request_size: usize,
+            body: *const c_char,
+            body_size: usize,
+            operation: *mut parley_id,
         ) -> parley_status,
         pub stop:
             unsafe extern "C" fn(host: *const parley_host, operation: parley_id) -> parley_status,
@@ -182,12 +210,19 @@ pub mod abi {
         pub struct_size: u32,
         pub reserved0: u32,
         pub open: unsafe extern "C" fn(
-            host: *const parley_host, call: parley_id, request: *const c_char, size: usize,
+            host: *const parley_host,
+            call: parley_id,
+            request: *const c_char,
+            size: usize,
             operation: *mut parley_id,
         ) -> parley_status,
         pub write: unsafe extern "C" fn(
-            host: *const parley_host, operation: parley_id, bytes: *const c_char, size: usize,
-            inject: *const c_char, inject_size: usize,
+            host: *const parley_host,
+            operation: parley_id,
+            bytes: *const c_char,
+            size: usize,
+            inject: *const c_char,
+            inject_size: usize,
         ) -> parley_status,
         pub close:
             unsafe extern "C" fn(host: *const parley_host, operation: parley_id) -> parley_status,
@@ -197,7 +232,10 @@ pub mod abi {
         pub struct_size: u32,
         pub reserved0: u32,
         pub start: unsafe extern "C" fn(
-            host: *const parley_host, call: parley_id, after_ms: u32, operation: *mut parley_id,
+            host: *const parley_host,
+            call: parley_id,
+            after_ms: u32,
+            operation: *mut parley_id,
         ) -> parley_status,
         pub stop:
             unsafe extern "C" fn(host: *const parley_host, operation: parley_id) -> parley_status,
@@ -207,15 +245,26 @@ pub mod abi {
         pub struct_size: u32,
         pub reserved0: u32,
         pub get: unsafe extern "C" fn(
-            host: *const parley_host, call: parley_id, key: *const c_char, key_size: usize,
+            host: *const parley_host,
+            call: parley_id,
+            key: *const c_char,
+            key_size: usize,
             operation: *mut parley_id,
         ) -> parley_status,
         pub put: unsafe extern "C" fn(
-            host: *const parley_host, call: parley_id, key: *const c_char, key_size: usize,
-            value: *const c_char, size: usize, operation: *mut parley_id,
+            host: *const parley_host,
+            call: parley_id,
+            key: *const c_char,
+            key_size: usize,
+            value: *const c_char,
+            size: usize,
+            operation: *mut parley_id,
         ) -> parley_status,
         pub remove: unsafe extern "C" fn(
-            host: *const parley_host, call: parley_id, key: *const c_char, key_size: usize,
+            host: *const parley_host,
+            call: parley_id,
+            key: *const c_char,
+            key_size: usize,
             operation: *mut parley_id,
         ) -> parley_status,
     }
@@ -408,7 +457,11 @@ impl From<bool> for Json {
 /// A number that is not finite becomes null.
 impl From<f64> for Json {
     fn from(number: f64) -> Json {
-        if number.is_finite() { Json::Number(number.to_string()) } else { Json::Null }
+        if number.is_finite() {
+            Json::Number(number.to_string())
+        } else {
+            Json::Null
+        }
     }
 }
 impl<T: Into<Json>> From<Vec<T>> for Json {
@@ -465,7 +518,11 @@ impl<'a> JsonReader<'a> {
         self.skip_space();
         let out = self.value(1)?;
         self.skip_space();
-        if self.at == self.text.len() { Ok(out) } else { Err("bytes after the value") }
+        if self.at == self.text.len() {
+            Ok(out)
+        } else {
+            Err("bytes after the value")
+        }
     }
 
     fn value(&mut self, depth: usize) -> Read<Json> {
@@ -537,7 +594,11 @@ impl<'a> JsonReader<'a> {
                 break;
             }
         }
-        if self.take(b']') { Ok(Json::Array(items)) } else { Err("',' or ']' wanted") }
+        if self.take(b']') {
+            Ok(Json::Array(items))
+        } else {
+            Err("',' or ']' wanted")
+        }
     }
 
     fn word(&mut self, wanted: &str, value: Json) -> Read<Json> {
@@ -860,7 +921,6 @@ impl Call {
             ((*lender.0).emit)(lender.0, self.0.id, chars(text.as_bytes()), text.len())
         })
     }
-
 }
 
 // ---- Roles. ----------------------------------------------------------------------------------
@@ -1027,10 +1087,17 @@ impl HttpRequest {
 #[derive(Debug)]
 pub enum HttpEvent<'a> {
     /// Headers as [["name","value"],…].
-    Head { status: u16, headers: &'a Json },
+    Head {
+        status: u16,
+        headers: &'a Json,
+    },
     Data(&'a [u8]),
     /// With `events`: one server-sent event.
-    Event { event: &'a str, data: &'a str, id: &'a str },
+    Event {
+        event: &'a str,
+        data: &'a str,
+        id: &'a str,
+    },
     Done,
     Failed(Failure),
 }
@@ -1150,10 +1217,7 @@ impl<P: Plugin> Host<P> {
 
     /// Starts a request under a call.
     pub fn http(
-        &self,
-        call: &Call,
-        request: HttpRequest,
-        body: &[u8],
+        &self, call: &Call, request: HttpRequest, body: &[u8],
         mut on_event: impl FnMut(&mut P, &Call, HttpEvent) -> Outcome + Send + 'static,
     ) -> Result<Operation<P>, Failure> {
         let text = request.to_json().to_string();
@@ -1193,11 +1257,7 @@ impl<P: Plugin> Host<P> {
 
     /// Opens a TCP stream, or with `tls` a TLS one, under a call.
     pub fn stream(
-        &self,
-        call: &Call,
-        address: &str,
-        port: u16,
-        tls: bool,
+        &self, call: &Call, address: &str, port: u16, tls: bool,
         mut on_event: impl FnMut(&mut P, &Call, StreamEvent) -> Outcome + Send + 'static,
     ) -> Result<Operation<P>, Failure> {
         let request = Json::object().with("host", address).with("port", port).with("tls", tls);
@@ -1230,9 +1290,7 @@ impl<P: Plugin> Host<P> {
 
     /// Runs `then` once, after `after_ms`.
     pub fn timer(
-        &self,
-        call: &Call,
-        after_ms: u32,
+        &self, call: &Call, after_ms: u32,
         then: impl FnOnce(&mut P, &Call) -> Outcome + Send + 'static,
     ) -> Result<Operation<P>, Failure> {
         let mut then = Some(then);
@@ -1252,9 +1310,7 @@ impl<P: Plugin> Host<P> {
 
     /// Reads a key of the instance's small durable store: keys up to 256 bytes, values to 64 KiB.
     pub fn kv_get(
-        &self,
-        call: &Call,
-        key: &[u8],
+        &self, call: &Call, key: &[u8],
         then: impl FnOnce(&mut P, &Call, KvAnswer) -> Outcome + Send + 'static,
     ) -> Outcome {
         self.kv(call, then, |store, host, id, operation| unsafe {
@@ -1263,10 +1319,7 @@ impl<P: Plugin> Host<P> {
     }
     /// Answers when the value is durable.
     pub fn kv_put(
-        &self,
-        call: &Call,
-        key: &[u8],
-        value: &[u8],
+        &self, call: &Call, key: &[u8], value: &[u8],
         then: impl FnOnce(&mut P, &Call, KvAnswer) -> Outcome + Send + 'static,
     ) -> Outcome {
         self.kv(call, then, |store, host, id, operation| unsafe {
@@ -1275,9 +1328,7 @@ impl<P: Plugin> Host<P> {
     }
     /// Answers when the key is gone.
     pub fn kv_remove(
-        &self,
-        call: &Call,
-        key: &[u8],
+        &self, call: &Call, key: &[u8],
         then: impl FnOnce(&mut P, &Call, KvAnswer) -> Outcome + Send + 'static,
     ) -> Outcome {
         self.kv(call, then, |store, host, id, operation| unsafe {
@@ -1286,11 +1337,12 @@ impl<P: Plugin> Host<P> {
     }
 
     fn kv(
-        &self,
-        call: &Call,
-        then: impl FnOnce(&mut P, &Call, KvAnswer) -> Outcome + Send + 'static,
+        &self, call: &Call, then: impl FnOnce(&mut P, &Call, KvAnswer) -> Outcome + Send + 'static,
         start: impl FnOnce(
-            &parley_host_kv_v1, *const parley_host, parley_id, *mut parley_id,
+            &parley_host_kv_v1,
+            *const parley_host,
+            parley_id,
+            *mut parley_id,
         ) -> parley_status,
     ) -> Outcome {
         let mut then = Some(then);
@@ -1307,14 +1359,8 @@ impl<P: Plugin> Host<P> {
 
     // The lock is held while the host is asked, so that no event comes before its listener.
     fn start<Table: 'static>(
-        &self,
-        service: Service,
-        call: &Call,
-        what: &str,
-        id: &str,
-        start: impl FnOnce(
-            &Table, *const parley_host, parley_id, *mut parley_id,
-        ) -> parley_status,
+        &self, service: Service, call: &Call, what: &str, id: &str,
+        start: impl FnOnce(&Table, *const parley_host, parley_id, *mut parley_id) -> parley_status,
         on_event: OnEvent<P>,
     ) -> Result<Operation<P>, Failure> {
         let lender = self.0.lender;
@@ -1359,7 +1405,8 @@ impl<P> Operation<P> {
             Some(table) if self.service == Service::Stream => table,
             _ => return Emit::Refused,
         };
-        let places = if inject.is_empty() { String::new() } else { inject_json(inject).to_string() };
+        let places =
+            if inject.is_empty() { String::new() } else { inject_json(inject).to_string() };
         let slots = if inject.is_empty() { std::ptr::null() } else { chars(places.as_bytes()) };
         Emit::from_status(unsafe {
             (table.write)(host.0, self.id, chars(bytes), bytes.len(), slots, places.len())
@@ -1400,7 +1447,11 @@ pub mod line {
         &*(this as *const Instance<P>)
     }
     unsafe fn bytes_of<'a>(bytes: *const c_char, size: usize) -> &'a [u8] {
-        if size == 0 { &[] } else { std::slice::from_raw_parts(bytes as *const u8, size) }
+        if size == 0 {
+            &[]
+        } else {
+            std::slice::from_raw_parts(bytes as *const u8, size)
+        }
     }
 
     fn text_of(panic: Box<dyn std::any::Any + Send>) -> String {
@@ -1459,11 +1510,7 @@ pub mod line {
 
     /// One verb: checks the request, makes the call, and runs the plugin's own function.
     pub unsafe fn verb<P: Plugin>(
-        this: *mut c_void,
-        id: parley_id,
-        timeout_ms: u32,
-        request: *const c_char,
-        size: usize,
+        this: *mut c_void, id: parley_id, timeout_ms: u32, request: *const c_char, size: usize,
         run: fn(&mut P, Call, Json) -> Outcome,
     ) -> parley_status {
         fenced(PARLEY_E_INTERNAL, || {
@@ -1482,11 +1529,7 @@ pub mod line {
     }
 
     unsafe fn event<P: Plugin>(
-        this: *mut c_void,
-        service: Service,
-        last_from: u32,
-        operation: parley_id,
-        kind: u32,
+        this: *mut c_void, service: Service, last_from: u32, operation: parley_id, kind: u32,
         bytes: &[u8],
     ) {
         fenced((), || {
@@ -1499,7 +1542,8 @@ pub mod line {
             };
             // Back in its place first, with nothing to do, so that stop() finds it.
             if kind < last_from {
-                let (call, idle) = (listener.call.clone(), Box::new(|_: &mut P, _: &Call, _, _: &[u8]| Ok(())));
+                let (call, idle) =
+                    (listener.call.clone(), Box::new(|_: &mut P, _: &Call, _, _: &[u8]| Ok(())));
                 locked(&instance.shared.listeners).insert(key, Listener { call, on_event: idle });
             }
             let call = listener.call.clone();

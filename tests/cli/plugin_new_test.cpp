@@ -29,10 +29,10 @@ TEST_CASE("plugin new writes a plugin, and says what to type next", "[cli]") {
     auto said = author.make({"c", author.at("dice").string()});
     INFO(said.err);
     REQUIRE(said.code == 0);
-    CHECK_THAT(said.out, Contains("cmake -S " + author.at("dice").string()) &&
-                             Contains("cmake --build") &&
-                             Contains("parley plugin check " +
-                                      author.at("dice/build/skill_dice.so").string()));
+    CHECK_THAT(
+        said.out,
+        Contains("cmake -S " + author.at("dice").string()) && Contains("cmake --build") &&
+            Contains("parley plugin check " + author.at("dice/build/skill_dice.so").string()));
     CHECK(id_in(author.at("dice")) == "org.example.dice");
     for (auto const& entry : fs::directory_iterator(author.at("dice"))) {
         INFO(entry.path());
@@ -44,10 +44,9 @@ TEST_CASE("plugin new writes a plugin, and says what to type next", "[cli]") {
 
 TEST_CASE("plugin new makes an id of the folder's name, or takes the one given", "[cli]") {
     Author author;
-    for (auto const& [name, id] : {std::pair("My Café!", "org.example.my-caf"),
-                                   std::pair("a--b", "org.example.a-b"),
-                                   std::pair("___", "org.example.plugin"),
-                                   std::pair("x/", "org.example.x")}) {
+    for (auto const& [name, id] :
+         {std::pair("My Café!", "org.example.my-caf"), std::pair("a--b", "org.example.a-b"),
+          std::pair("___", "org.example.plugin"), std::pair("x/", "org.example.x")}) {
         INFO(name);
         CHECK(author.make({"rust", author.at(name).string()}).code == 0);
         CHECK(id_in(author.at(name)) == id);
@@ -95,8 +94,9 @@ TEST_CASE("plugin new refuses what it has no template or no name for", "[cli]") 
     CHECK(author.make({"go", where}).code == 2);
     CHECK(author.make({"c", where, "--role", "hook"}).code == 2);
     CHECK(author.make({"c"}).code == 2);
-    for (auto const* id : {"weather", "Org.example.x", "org.example.", ".org.x", "org/x.y", "o.\xC3\xA9",
-                           "org.exampleexampleexampleexampleexampleexampleexampleexampleexamplex"}) {
+    for (auto const* id :
+         {"weather", "Org.example.x", "org.example.", ".org.x", "org/x.y", "o.\xC3\xA9",
+          "org.exampleexampleexampleexampleexampleexampleexampleexampleexamplex"}) {
         INFO(id);
         CHECK(author.make({"c", where, "--id", id}).code == 2);
     }

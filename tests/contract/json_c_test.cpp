@@ -40,7 +40,8 @@ std::string why(std::string text, std::size_t room = 64) {
 }  // namespace
 
 TEST_CASE("C reads values of every kind", "[json.h]") {
-    Read const read(R"( {"t":true,"f":false,"n":null,"i":-42,"d":1.5e1,"s":"x","a":[1,2],"o":{}} )");
+    Read const read(
+        R"( {"t":true,"f":false,"n":null,"i":-42,"d":1.5e1,"s":"x","a":[1,2],"o":{}} )");
     REQUIRE(read.fine);
     CHECK(parley_json_count(read.root()) == 8);
     CHECK(parley_json_truth(read.get("t"), 0) == 1);

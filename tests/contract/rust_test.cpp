@@ -11,8 +11,7 @@ constexpr char layer[] = RUST_LAYER_PLUGIN;
 
 // What the reader in Rust says to a text: the value as it writes it again, or why not.
 std::string read(TestHost& host, std::string_view text) {
-    auto const call =
-        host.run(Verb::skill_invoke, json_of("skill", "read", "text", text));
+    auto const call = host.run(Verb::skill_invoke, json_of("skill", "read", "text", text));
     REQUIRE(call.succeeded());
     auto const answer = call.answer();
     return std::string(answer["why"] ? answer["why"].text() : answer["value"].raw());
@@ -30,10 +29,28 @@ TEST_CASE("Rust writes what it read", "[rust]") {
 
 TEST_CASE("Rust refuses what C and C++ refuse, for the same reason", "[rust]") {
     TestHost host(layer);
-    for (std::string const text :
-         {"", "{\"a\":1,}", "[1 2]", "01", "1.", "1e", "-", "\"a\nb\"", "\"\\x\"", "\"\\ud800\"",
-          "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\\u12g4\"", "\"\\u+123\"", "\"a", "true false",
-          "tru", "{\"a\":1,\"\\u0061\":2}", "[", "{", "{\"a\"}", "{1:2}"}) {
+    for (std::string const text : {"",
+                                   "{\"a\":1,}",
+                                   "[1 2]",
+                                   "01",
+                                   "1.",
+                                   "1e",
+                                   "-",
+                                   "\"a\nb\"",
+                                   "\"\\x\"",
+                                   "\"\\ud800\"",
+                                   "\"\\udc00\"",
+                                   "\"\\ud800\\u0041\"",
+                                   "\"\\u12g4\"",
+                                   "\"\\u+123\"",
+                                   "\"a",
+                                   "true false",
+                                   "tru",
+                                   "{\"a\":1,\"\\u0061\":2}",
+                                   "[",
+                                   "{",
+                                   "{\"a\"}",
+                                   "{1:2}"}) {
         INFO(text);
         std::string why;
         CHECK_FALSE(Json::parse(text, &why));

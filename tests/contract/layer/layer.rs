@@ -106,27 +106,28 @@ impl Skill for Layer {
 impl Channel for Layer {
     const TYPING: bool = true;
     fn run(&mut self, call: Call, _request: Json) -> Outcome {
-        let stream = self.host.stream(&call, "irc.example", 6697, true, |plugin, call, event| {
-            match event {
-                StreamEvent::Opened { .. } => {
-                    let password = Inject {
-                        slot: "stream:pw".into(),
-                        secret: "password".into(),
-                        ..Default::default()
-                    };
-                    plugin.stream.as_ref().unwrap().write(b"PASS pw\r\n", &[password]);
+        let stream =
+            self.host.stream(&call, "irc.example", 6697, true, |plugin, call, event| {
+                match event {
+                    StreamEvent::Opened { .. } => {
+                        let password = Inject {
+                            slot: "stream:pw".into(),
+                            secret: "password".into(),
+                            ..Default::default()
+                        };
+                        plugin.stream.as_ref().unwrap().write(b"PASS pw\r\n", &[password]);
+                    }
+                    StreamEvent::Data(bytes) => {
+                        let text = String::from_utf8_lossy(bytes).to_string();
+                        call.emit(Json::object().with("type", "message").with("text", text));
+                    }
+                    StreamEvent::Closed(Some(why)) => return Err(why.retryable(true)),
+                    StreamEvent::Closed(None) => {
+                        return Err(Failure::new("peer", "closed").retryable(true))
+                    }
                 }
-                StreamEvent::Data(bytes) => {
-                    let text = String::from_utf8_lossy(bytes).to_string();
-                    call.emit(Json::object().with("type", "message").with("text", text));
-                }
-                StreamEvent::Closed(Some(why)) => return Err(why.retryable(true)),
-                StreamEvent::Closed(None) => {
-                    return Err(Failure::new("peer", "closed").retryable(true))
-                }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })?;
         self.stream = Some(stream);
         Ok(())
     }

@@ -29,7 +29,8 @@ static parley_status invoke(void *self, parley_id call, uint32_t timeout_ms, con
     (void)timeout_ms;
     if (!parley_json_read(&document, request, size, nodes, REQUEST_NODES)) return PARLEY_E_INVALID;
     arguments = parley_json_get(parley_json_root(&document), "arguments");
-    if (parley_json_text(parley_json_get(arguments, "text"), text, sizeof text) == PARLEY_JSON_NONE) {
+    if (parley_json_text(parley_json_get(arguments, "text"), text, sizeof text) ==
+        PARLEY_JSON_NONE) {
         return PARLEY_E_INVALID;
     }
     snprintf(answer, sizeof answer, "%lld words", (long long)words_in(text));
@@ -66,6 +67,12 @@ static void cancel(void *self, parley_id call) {
     (void)call;
 }
 
-const parley_entry parley_plugin_v1 = {
-    sizeof(parley_entry), PARLEY_ABI_MAJOR, PARLEY_ABI_MINOR, parley_manifest, PARLEY_MANIFEST_SIZE,
-    create, destroy, get_interface, cancel};
+const parley_entry parley_plugin_v1 = {sizeof(parley_entry),
+                                       PARLEY_ABI_MAJOR,
+                                       PARLEY_ABI_MINOR,
+                                       parley_manifest,
+                                       PARLEY_MANIFEST_SIZE,
+                                       create,
+                                       destroy,
+                                       get_interface,
+                                       cancel};

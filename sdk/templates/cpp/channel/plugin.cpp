@@ -1,5 +1,5 @@
-// A channel in C++20: a TCP service that sends "NAME TEXT", one message a line, and takes answers in
-// the same form. The network is the host's: it connects, and hands bytes over.
+// A channel in C++20: a TCP service that sends "NAME TEXT", one message a line, and takes answers
+// in the same form. The network is the host's: it connects, and hands bytes over.
 #include <parley/plugin.hpp>
 
 #include <algorithm>
@@ -66,10 +66,8 @@ public:
             lines += to + ' ' + std::string(line) + '\n';
         }
         if (!is_connected_ || stream_.write(lines) == Emit::refused) {
-            return call.fail({.code = "peer",
-                              .message = "not connected",
-                              .retryable = true,
-                              .sent = false});
+            return call.fail(
+                {.code = "peer", .message = "not connected", .retryable = true, .sent = false});
         }
         call.complete_ok(json_of("parts", 1));
     }
@@ -95,8 +93,8 @@ private:
         std::string const text = parley::visible_utf8(line.substr(space + 1));
         parley::JsonWriter ids;
         ids.begin('{').key("ids").begin('[').value("account:" + name).end(']').end('}');
-        tell(json_of("type", "message", "conversation", name, "sender", JsonRaw{ids.text()},
-                     "text", text, "private", true));
+        tell(json_of("type", "message", "conversation", name, "sender", JsonRaw{ids.text()}, "text",
+                     text, "private", true));
     }
 
     // What the host does not take now waits, up to a bound.

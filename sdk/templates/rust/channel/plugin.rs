@@ -1,8 +1,6 @@
-//! A channel in Rust: a TCP service that sends "NAME TEXT", one message a line, and takes answers in
-//! the same form. The network is the host's: it connects, and hands bytes over.
-use parley::{
-    Call, Channel, Emit, Failure, Host, Json, Operation, Outcome, Plugin, StreamEvent,
-};
+//! A channel in Rust: a TCP service that sends "NAME TEXT", one message a line, and takes answers
+//! in the same form. The network is the host's: it connects, and hands bytes over.
+use parley::{Call, Channel, Emit, Failure, Host, Json, Operation, Outcome, Plugin, StreamEvent};
 use std::collections::VecDeque;
 
 const LINE_BYTES: usize = 64 * 1024; // a line without an end is no message
