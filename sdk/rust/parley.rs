@@ -269,6 +269,19 @@ pub mod abi {
         ) -> parley_status,
     }
 
+    #[repr(C)]
+    pub struct parley_host_reveal_v1 {
+        pub struct_size: u32,
+        pub reserved0: u32,
+        pub get: unsafe extern "C" fn(
+            host: *const parley_host,
+            call: parley_id,
+            name: *const c_char,
+            size: usize,
+            operation: *mut parley_id,
+        ) -> parley_status,
+    }
+
     // The golden layout of ABI 1.0, as in C.
     const _: () = {
         assert!(size_of::<parley_id>() == 8 && size_of::<parley_status>() == 4);
@@ -280,6 +293,7 @@ pub mod abi {
         assert!(size_of::<parley_flow_sink_v1>() == 16);
         assert!(size_of::<parley_host_http_v1>() == 24 && size_of::<parley_host_stream_v1>() == 32);
         assert!(size_of::<parley_host_timer_v1>() == 24 && size_of::<parley_host_kv_v1>() == 32);
+        assert!(size_of::<parley_host_reveal_v1>() == 16);
     };
 }
 
