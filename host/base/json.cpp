@@ -162,6 +162,15 @@ void append_quoted(std::string& out, std::string_view text) {
     out += '"';
 }
 
+void append_pointer(std::string& pointer, std::string_view name) {
+    pointer += '/';
+    for (char c : name)
+        if (c == '~' || c == '/')
+            pointer += c == '~' ? "~0" : "~1";
+        else
+            pointer += c;
+}
+
 void JsonWriter::comma() {
     if (!first_) text_ += ',';
     first_ = false;

@@ -31,6 +31,9 @@ std::string to_text(json::value const& value);
 // Appends `text` as a JSON string, quotes included. `text` is UTF-8.
 void append_quoted(std::string& out, std::string_view text);
 
+// Appends one step of a JSON pointer: "/" and the name, escaped.
+void append_pointer(std::string& pointer, std::string_view name);
+
 // Writes one JSON document into a string of its own. The caller keeps begin and end paired.
 //   JsonWriter out;
 //   out.begin('{').key("text").string(text).key("seq").number(7).end('}');

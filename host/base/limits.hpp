@@ -29,6 +29,18 @@ constexpr std::size_t answer_bytes = 4u << 20;            // one model answer, t
 constexpr std::size_t calls_per_answer = 32;
 constexpr std::size_t call_name_bytes = 128;
 
+// JSON Schema. Both the schema and what it is held against are hostile, and both are read on the
+// event thread.
+constexpr std::size_t schema_size = 20'000;               // keywords and steps of patterns, in all
+constexpr std::size_t schema_steps = 1'000'000;           // of one check: some hundredths of a second
+constexpr std::size_t schema_depth = 512;                 // schemas in schemas and references, at once
+constexpr std::size_t schema_uri_bytes = 1024;            // an identifier; every subschema may have one
+constexpr std::size_t schema_defaults = 1000;             // filled in; they may nest without an end
+constexpr std::size_t schema_reason_bytes = 1024;         // why a value was refused, for a model to read
+constexpr std::size_t pattern_bytes = 4 * 1024;           // the longest in use match dates and addresses
+constexpr std::size_t pattern_size = 4000;                // steps of one program: {n,m} multiplies
+constexpr std::size_t pattern_depth = 32;                 // groups in groups are read by recursion
+
 // HTTP server.
 constexpr std::size_t http_header_bytes = 16 * 1024;
 constexpr std::size_t http_target_bytes = 8 * 1024;

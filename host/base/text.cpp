@@ -64,6 +64,17 @@ bool is_utf8(std::string_view text) {
     return true;
 }
 
+std::u32string code_points(std::string_view text) {
+    std::u32string points;
+    points.reserve(text.size());
+    for (std::size_t at = 0; at < text.size();) {
+        auto character = character_at(text, at);
+        points += character.length ? static_cast<char32_t>(character.code) : U'\ufffd';
+        at += std::max(character.length, 1u);
+    }
+    return points;
+}
+
 std::string_view clipped(std::string_view text, std::size_t limit_bytes) {
     if (text.size() <= limit_bytes) return text;
     while (limit_bytes > 0 && (static_cast<unsigned char>(text[limit_bytes]) & 0xc0) == 0x80)

@@ -9,6 +9,9 @@ namespace parley {
 
 bool is_utf8(std::string_view text);
 
+// The characters of UTF-8; a byte that belongs to none is U+FFFD.
+std::u32string code_points(std::string_view text);
+
 // Cut to at most `limit_bytes`, never inside a character. `text` is UTF-8.
 std::string_view clipped(std::string_view text, std::size_t limit_bytes);
 
