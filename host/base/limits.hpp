@@ -84,6 +84,7 @@ constexpr auto send_time = 60s;
 // Workers.
 constexpr auto worker_start_time = 10s;
 constexpr auto hook_time = 5s;                            // a person waits behind it
+constexpr auto hook_list_retry_time = 30s;                // until then a failed hook offers no skill
 constexpr std::size_t hook_reason_bytes = 300;            // shown to a person, and kept in a record
 constexpr auto worker_cancel_grace = 2s;                  // between cancel and kill
 constexpr auto worker_restart_first = 100ms;              // doubles to the last

@@ -39,10 +39,11 @@ std::chrono::milliseconds timeout_of(SkillSpec const& spec) {
 Result<Invocation> Flow::prepare(Session const& session, Turn::OpenCall const& call) const {
     auto const* skill = skills_.find(call.skill);
     auto const* agent = agent_of(session);
-    if (!skill || !agent) {
+    if (!skill || !agent || !is_offered(session.agent, skill->name)) {
         std::string names;
         for (auto const& [name, entry] : skills_.all())
-            if (agent && may_use(*agent, entry.plugin, entry.spec->name, entry.first_party))
+            if (agent && may_use(*agent, entry.plugin, entry.spec->name, entry.first_party) &&
+                is_offered(session.agent, name))
                 names += (names.empty() ? "" : ", ") + name;
         return Error(Fault::not_found, "there is no skill named '" +
                                            visible(clipped(call.skill, 64)) +

@@ -3,6 +3,10 @@
 #include "base/json.hpp"
 #include "flow/flow.hpp"
 
+#include <boost/json/value.hpp>
+
+#include <utility>
+
 namespace parley {
 
 // Messages of one conversation keep their order, however long a hook takes for one of them.
@@ -27,6 +31,11 @@ void Flow::begin_next(std::string const& line) {
 }
 
 void Flow::filter_message(HookEvent event, std::function<void(HookOutcome)> then) {
+    if (open_lists_)
+        return waiting_for_lists_.push_back(
+            [this, event = std::move(event), then = std::move(then)]() mutable {
+                filter_message(std::move(event), std::move(then));
+            });
     event.point = HookPoint::message_in;
     if (!hooks_.listens(event.point)) return then({std::move(event.text), false, {}, {}});
     auto line = event.instance.text + '\n' + event.conversation;
@@ -41,6 +50,65 @@ void Flow::filter_message(HookEvent event, std::function<void(HookOutcome)> then
     });
 }
 
+// Which of its skills an agent is offered. The chain is asked once for each configuration, so that
+// what a model is told stays the same from turn to turn and its provider's cache holds.
+void Flow::filter_skill_lists() {
+    if (!hooks_.listens(HookPoint::skill_list) || config_->agents.empty()) {
+        offered_.clear();
+        return skill_lists_known();
+    }
+    auto open = open_lists_ = std::make_shared<std::size_t>(config_->agents.size());
+    for (auto const& [name, agent] : config_->agents) {
+        JsonWriter names;
+        names.begin('[');
+        for (auto const& [skill, entry] : skills_.all())
+            if (may_use(agent, entry.plugin, entry.spec->name, entry.first_party))
+                names.string(skill);
+        HookEvent event;
+        event.point = HookPoint::skill_list;
+        event.agent = name;
+        event.text = names.end(']').take();
+        hooks_.run(std::move(event), [this, open, name = name](HookOutcome outcome) {
+            if (stopping_ || open != open_lists_) return;
+            take_skill_list(name, outcome);
+            if (--*open == 0) skill_lists_known();
+        });
+    }
+}
+
+void Flow::take_skill_list(AgentName const& agent, HookOutcome const& outcome) {
+    std::set<std::string> names;
+    auto list = parse_json(outcome.text);
+    if (list && list->is_array() && !outcome.is_rejected)
+        for (auto const& name : list->get_array())
+            if (name.is_string()) names.emplace(name.get_string());
+    if (auto& offered = offered_[agent]; offered != names) {
+        offered = std::move(names);
+        bases_.erase(agent.text);
+    }
+    if (outcome.notes.empty()) return;
+    auto change = begin_change();
+    Session nobody;
+    nobody.agent = agent;
+    note_hooks(change, nobody, HookPoint::skill_list, {}, outcome);
+    commit(std::move(change));
+    // It may have died for a moment only.
+    if (outcome.notes.back().kind == HookNote::Kind::failed)
+        timers_["skill lists"] =
+            deps_.loop->after(limits::hook_list_retry_time, [this] { filter_skill_lists(); });
+}
+
+void Flow::skill_lists_known() {
+    open_lists_.reset();
+    for (auto const& go : std::exchange(waiting_for_lists_, {})) go();
+}
+
+bool Flow::is_offered(AgentName const& agent, std::string const& skill) const {
+    if (!hooks_.listens(HookPoint::skill_list)) return true;
+    auto found = offered_.find(agent);
+    return found != offered_.end() && found->second.contains(skill);
+}
+
 HookEvent Flow::hook_event(HookPoint point, Session const& session, std::string text) const {
     HookEvent event;
     event.point = point;
@@ -52,15 +120,34 @@ HookEvent Flow::hook_event(HookPoint point, Session const& session, std::string 
     return event;
 }
 
-// First what is said, then each call that is wanted, in their order.
+// First what the model said, then what becomes of it, then each call that is wanted, in their
+// order.
 void Flow::filter_answer(SessionId const& id, bool is_summary, Answer answer,
                          std::function<void(FilteredAnswer)> then) {
-    auto point = is_summary ? HookPoint::compaction : HookPoint::message_out;
     auto session = deps_.sessions->find(id);
     auto filtered = std::make_shared<FilteredAnswer>();
     filtered->answer = std::move(answer);
+    if (!session || !hooks_.listens(HookPoint::model_after))
+        return filter_reply(id, is_summary, std::move(filtered), std::move(then));
+    deps_.mask(filtered->answer.text);
+    hooks_.run(hook_event(HookPoint::model_after, *session, filtered->answer.text),
+               [this, id, is_summary, filtered, then](HookOutcome outcome) {
+                   // Who withholds what a model said withholds also what it wanted done.
+                   if (outcome.is_rejected) filtered->answer.calls.clear();
+                   filtered->answer.text = outcome.is_rejected ? "" : outcome.text;
+                   filtered->model = std::move(outcome);
+                   filter_reply(id, is_summary, filtered, then);
+               });
+}
+
+void Flow::filter_reply(SessionId const& id, bool is_summary,
+                        std::shared_ptr<FilteredAnswer> filtered,
+                        std::function<void(FilteredAnswer)> then) {
+    auto point = is_summary ? HookPoint::compaction : HookPoint::message_out;
+    auto session = deps_.sessions->find(id);
     auto const& calls = filtered->answer.calls;
-    bool has_text = (is_summary || calls.empty()) && hooks_.listens(point);
+    bool has_text =
+        (is_summary || calls.empty()) && !filtered->model.is_rejected && hooks_.listens(point);
     bool has_calls = !calls.empty() && hooks_.listens(HookPoint::skill_before);
     if (!session || (!has_text && !has_calls)) return then(std::move(*filtered));
 

@@ -20,8 +20,9 @@ void Flow::use(std::shared_ptr<Config const> config) {
     open_instances();
     if (!started_) {
         started_ = true;
-        recover();
+        waiting_for_lists_.push_back([this] { recover(); });
     }
+    filter_skill_lists();
     retry_budget_stops();
     arm_expiry();
 }

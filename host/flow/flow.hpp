@@ -147,15 +147,23 @@ private:
     // filter.cpp
     struct FilteredAnswer {
         Answer answer;
-        HookOutcome text;
+        HookOutcome model;               // of the answer's text, as the model gave it
+        HookOutcome text;                // of the reply or summary that it became
         std::vector<HookOutcome> calls;  // one for each, or none where no hook stands
     };
     void in_line(std::string const& line, std::function<void(std::function<void()> next)> work);
     void begin_next(std::string const& line);
     void filter_message(HookEvent event, std::function<void(HookOutcome)> then);
+    void filter_skill_lists();
+    void take_skill_list(AgentName const& agent, HookOutcome const& outcome);
+    void skill_lists_known();
+    bool is_offered(AgentName const& agent, std::string const& skill) const;
     HookEvent hook_event(HookPoint point, Session const& session, std::string text) const;
     void filter_answer(SessionId const& id, bool is_summary, Answer answer,
                        std::function<void(FilteredAnswer)> then);
+    void filter_reply(SessionId const& id, bool is_summary,
+                      std::shared_ptr<FilteredAnswer> filtered,
+                      std::function<void(FilteredAnswer)> then);
     void filter_calls(SessionId const& id, std::shared_ptr<FilteredAnswer> filtered,
                       std::function<void(FilteredAnswer)> then);
     void filter_result(SessionId const& id, std::string const& skill, Result<std::string> answer,
@@ -168,6 +176,8 @@ private:
     void carry_out(Change& change, Session& session, Turn& turn, std::vector<Step> const& steps);
     void ask_model(Change& change, Session& session, Turn& turn);
     void send_attempt(SessionId const& id, std::string request, std::int64_t number);
+    void call_model(SessionId const& id, std::string request, std::int64_t number,
+                    std::uint64_t token);
     void model_answered(SessionId const& id, std::int64_t number, FilteredAnswer filtered);
     void model_failed(SessionId const& id, std::int64_t number, AnswerFault fault);
     void compacted(Change& change, Session& session, Turn& turn, Answer const& answer);
@@ -246,6 +256,11 @@ private:
     FlowDeps deps_;
     Hooks hooks_{[this](PluginId const& id) { return standing_worker(id, true); }};
     std::map<std::string, std::deque<std::function<void(std::function<void()>)>>> filter_lines_;
+    // What the chain left of each agent's skills, when a hook stands there. While `open_lists_`
+    // counts agents that it has not judged yet, those that need to know wait.
+    std::map<AgentName, std::set<std::string>> offered_;
+    std::shared_ptr<std::size_t> open_lists_;
+    std::vector<std::function<void()>> waiting_for_lists_;
     std::shared_ptr<Config const> config_;
     SkillCatalogue skills_;
     bool started_ = false, stopping_ = false;

@@ -246,7 +246,8 @@ Flow::Base const& Flow::base_for(AgentConfig const& agent) {
     JsonWriter out;
     out.begin('{').pair("system", system).key("skills").begin('[');
     for (auto const& [name, skill] : skills_.all())
-        if (may_use(agent, skill.plugin, skill.spec->name, skill.first_party))
+        if (may_use(agent, skill.plugin, skill.spec->name, skill.first_party) &&
+            is_offered(agent.name, name))
             out.raw(tool_json(skill));
     out.end(']').end('}');
     // Kept as the members alone, to stand inside the request.

@@ -201,17 +201,46 @@ void Flow::ask_model(Change& change, Session& session, Turn& turn) {
 void Flow::send_attempt(SessionId const& id, std::string request, std::int64_t number) {
     auto session = deps_.sessions->find(id);
     if (stopping_ || !session || !session->has_turn()) return;
+    auto key = model_key(id);
+    auto token = begin_live(key, {});
+    if (!hooks_.listens(HookPoint::model_before))
+        return call_model(id, std::move(request), number, token);
+    auto event = hook_event(HookPoint::model_before, *session, request);
+    hooks_.run(std::move(event), [this, id, key, number, token,
+                                  request = std::move(request)](HookOutcome outcome) mutable {
+        auto asking = deps_.sessions->find(id);
+        auto live = live_.find(key);
+        if (stopping_ || !asking || live == live_.end() || live->second.token != token) return;
+        if (!outcome.notes.empty()) {
+            auto change = begin_change();
+            note_hooks(change, *asking, HookPoint::model_before, {}, outcome);
+            commit(std::move(change));
+        }
+        if (!outcome.is_rejected) return call_model(id, std::move(request), number, token);
+        end_live(key, token);
+        AnswerFault fault;
+        fault.fault = Fault::denied;
+        fault.code = "denied";
+        fault.message = "it was not asked, by " + outcome.why;
+        model_failed(id, number, std::move(fault));
+    });
+}
+
+void Flow::call_model(SessionId const& id, std::string request, std::int64_t number,
+                      std::uint64_t token) {
+    auto session = deps_.sessions->find(id);
     auto provider = provider_for(session->model);
+    auto key = model_key(id);
     if (!provider) {
+        end_live(key, token);
         AnswerFault fault;
         fault.message = "the model's provider is gone";
         return model_failed(id, number, std::move(fault));
     }
-    auto key = model_key(id);
-    auto token = begin_live(key, {});
     Provider::Sink sink;
     // What a hook may still take back is not shown before.
-    if (delta_ && !hooks_.listens(HookPoint::message_out))
+    if (delta_ && !hooks_.listens(HookPoint::message_out) &&
+        !hooks_.listens(HookPoint::model_after))
         // Streamed text passes the same door as the whole answer will: once a secret shows, no
         // more.
         sink.on_text = [this, session, so_far = std::string()](std::string_view text) mutable {
@@ -248,11 +277,13 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, FilteredAnsw
     auto const* model = model_of(*config_, session);
 
     deps_.mask(answer.text);
+    note_hooks(change, session, HookPoint::model_after, {}, filtered.model);
     note_hooks(change, session, attempt.compacts ? HookPoint::compaction : HookPoint::message_out,
                {}, filtered.text);
-    if (filtered.text.is_rejected)
-        answer.text =
-            attempt.compacts ? "" : "(The reply was withheld by " + filtered.text.why + ")";
+    for (auto const* outcome : {&filtered.model, &filtered.text})
+        if (outcome->is_rejected)
+            answer.text =
+                attempt.compacts ? "" : "(The reply was withheld by " + outcome->why + ")";
     std::vector<WantedCall> calls;
     for (auto& call : answer.calls) {
         deps_.mask(call.arguments);

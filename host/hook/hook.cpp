@@ -19,9 +19,13 @@ std::size_t most_bytes(HookPoint point) {
             return limits::message_text_bytes;
         case HookPoint::skill_before:
             return limits::skill_arguments_bytes;
+        case HookPoint::skill_list:
         case HookPoint::skill_after:
         case HookPoint::compaction:
+        case HookPoint::model_after:
             return limits::answer_bytes;
+        case HookPoint::model_before:
+            return limits::worker_message_bytes;
     }
     return 0;
 }
@@ -37,13 +41,23 @@ std::string request_of(HookEvent const& event) {
     return out.pair("text", event.text).end('}').take();
 }
 
+// Both are JSON lists of names; a hook may take names away.
+bool is_part_of(std::string_view some, std::string_view all) {
+    auto few = parse_json(some), many = parse_json(all);
+    if (!few || !many || !few->is_array() || !many->is_array()) return false;
+    auto const& known = many->get_array();
+    return std::all_of(few->get_array().begin(), few->get_array().end(), [&](auto const& name) {
+        return std::find(known.begin(), known.end(), name) != known.end();
+    });
+}
+
 // What a hook said, checked before anybody believes it.
 struct Verdict {
     enum class Kind { pass, replace, reject } kind = Kind::pass;
     std::string text;
 };
 
-Result<Verdict> verdict_from(HookPoint point, Result<std::string> const& answer) {
+Result<Verdict> verdict_from(HookEvent const& event, Result<std::string> const& answer) {
     if (!answer) {
         auto told = parse_json(answer.error().what);
         auto words = told ? text_at(*told, "message", answer.error().what) : answer.error().what;
@@ -61,9 +75,13 @@ Result<Verdict> verdict_from(HookPoint point, Result<std::string> const& answer)
     if (action != "replace" || !text || !text->is_string())
         return bad("its answer is none of pass, replace with a text, and reject");
     Verdict verdict{Verdict::Kind::replace, std::string(text->get_string())};
-    if (verdict.text.size() > most_bytes(point)) return bad("its text is too long");
-    if (point == HookPoint::skill_before && !parse_json(verdict.text))
+    if (verdict.text.size() > most_bytes(event.point)) return bad("its text is too long");
+    if (event.point == HookPoint::skill_before && !parse_json(verdict.text))
         return bad("its arguments are not JSON");
+    if (event.point == HookPoint::skill_list && !is_part_of(verdict.text, event.text))
+        return bad("its list is not some of the skills that it was given");
+    if (event.point == HookPoint::model_before && verdict.text != event.text)
+        return bad("a request to a model can be refused, not changed");
     return verdict;
 }
 
@@ -129,7 +147,7 @@ void Hooks::step(std::shared_ptr<Run> run) {
         auto const& asked = run->chain[run->at++];
         bool fails_open = asked.at(run->event.point)->fails_open;
         auto& outcome = run->outcome;
-        auto verdict = verdict_from(run->event.point, answer);
+        auto verdict = verdict_from(run->event, answer);
         HookNote note{asked.plugin, HookNote::Kind::changed, run->event.text, {}};
         if (!verdict) {
             note.kind = HookNote::Kind::failed;

@@ -301,9 +301,12 @@ Result<HookNeed> read_hook(json::value const& value, std::string const& where) {
     MUST(reader.word<HookPoint>("point", need.point,
                                 {{"message.in", HookPoint::message_in},
                                  {"message.out", HookPoint::message_out},
+                                 {"skill.list", HookPoint::skill_list},
                                  {"skill.before", HookPoint::skill_before},
                                  {"skill.after", HookPoint::skill_after},
-                                 {"compaction", HookPoint::compaction}}));
+                                 {"compaction", HookPoint::compaction},
+                                 {"model.before", HookPoint::model_before},
+                                 {"model.after", HookPoint::model_after}}));
     MUST(reader.word<bool>("fail", need.fails_open, {{"closed", false}, {"open", true}}));
     return need;
 }
@@ -388,12 +391,18 @@ char const* name_of(HookPoint point) {
             return "message.in";
         case HookPoint::message_out:
             return "message.out";
+        case HookPoint::skill_list:
+            return "skill.list";
         case HookPoint::skill_before:
             return "skill.before";
         case HookPoint::skill_after:
             return "skill.after";
         case HookPoint::compaction:
             return "compaction";
+        case HookPoint::model_before:
+            return "model.before";
+        case HookPoint::model_after:
+            return "model.after";
     }
     return "";
 }

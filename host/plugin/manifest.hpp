@@ -54,9 +54,13 @@ struct SkillSpec {
     std::chrono::seconds timeout{120};
 };
 
-// Where a hook may stand, and over which text: a message, the reply, a call's arguments, a skill's
-// result, the summary of a context that became too long.
-enum class HookPoint { message_in, message_out, skill_before, skill_after, compaction };
+// Where a hook may stand, and over which text: a message, the reply, the names of the skills that an
+// agent is offered, a call's arguments, a skill's result, the summary of a context that became too
+// long, a request to a model, the text of its answer.
+enum class HookPoint {
+    message_in, message_out, skill_list, skill_before, skill_after, compaction, model_before,
+    model_after,
+};
 char const* name_of(HookPoint point);
 
 struct HookNeed {

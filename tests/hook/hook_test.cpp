@@ -120,6 +120,44 @@ TEST_CASE("a text that is longer than its place allows is a failure", "[hook]") 
     CHECK(chain.outcome->text == "short");
 }
 
+TEST_CASE("a hook may take skills away from an agent and never give it one", "[hook]") {
+    Chain chain({link("org.a", HookPoint::skill_list), link("org.b", HookPoint::skill_list)});
+    chain.run(HookPoint::skill_list, R"(["read_file","shell"])");
+    chain.worker->end(0, std::string(R"({"action":"replace","text":"[\"read_file\"]"})"));
+    REQUIRE(chain.worker->calls.size() == 2);
+
+    SECTION("what is left of it may be less again") {
+        chain.worker->end(1, std::string(R"({"action":"replace","text":"[]"})"));
+        CHECK_FALSE(chain.outcome->is_rejected);
+        CHECK(chain.outcome->text == "[]");
+    }
+    SECTION("a name that was taken away before does not come back") {
+        auto list = GENERATE(as<std::string>(), R"([\"shell\"])", R"([\"read_file\",\"new\"])",
+                             R"([1])", R"({})", "read_file");
+        chain.worker->end(1, R"({"action":"replace","text":")" + list + "\"}");
+        CHECK(chain.outcome->is_rejected);
+    }
+}
+
+TEST_CASE("a request to a model can be refused and not be changed", "[hook]") {
+    Chain chain({link("org.a", HookPoint::model_before)});
+    chain.run(HookPoint::model_before, "{}");
+
+    SECTION("passed") {
+        chain.worker->end(0, std::string(R"({"action":"pass"})"));
+        CHECK_FALSE(chain.outcome->is_rejected);
+    }
+    SECTION("refused") {
+        chain.worker->end(0, std::string(R"({"action":"reject","reason":"no"})"));
+        CHECK(chain.outcome->why == "org.a: no");
+    }
+    SECTION("changed, which is a defect and fails as the hook declares") {
+        chain.worker->end(0, std::string(R"({"action":"replace","text":"[]"})"));
+        CHECK(chain.outcome->is_rejected);
+        CHECK(chain.outcome->text == "{}");
+    }
+}
+
 TEST_CASE("a hook that dies or is late fails as it declares", "[hook]") {
     bool fails_open = GENERATE(false, true);
     auto fault = GENERATE(Fault::peer_gone, Fault::timed_out);
@@ -134,8 +172,9 @@ TEST_CASE("a hook in the chain that cannot be used stands at every point and rej
     Config config;
     Catalogue nothing;
     config.hooks = {{PluginId("org.gone"), false}};
-    auto point = GENERATE(HookPoint::message_in, HookPoint::message_out, HookPoint::skill_before,
-                          HookPoint::skill_after, HookPoint::compaction);
+    auto point = GENERATE(HookPoint::message_in, HookPoint::message_out, HookPoint::skill_list,
+                          HookPoint::skill_before, HookPoint::skill_after, HookPoint::compaction,
+                          HookPoint::model_before, HookPoint::model_after);
     Chain chain(hook_chain(config, nothing));
     REQUIRE(chain.hooks.listens(point));
     chain.run(point, "hello");

@@ -1,4 +1,5 @@
 """Hooks: the operator's chain over what comes in, goes out and is called; it tightens, never loosens."""
+import json
 import re
 import shutil
 import unittest
@@ -11,12 +12,12 @@ class Hooks(unittest.TestCase):
         self.host = Host()
         self.addCleanup(self.host.close)
 
-    def start(self, chain="[org.test.censor]", enabled=True):
+    def start(self, chain="[org.test.censor]", enabled=True, settings=""):
         host = self.host
         (host.home / "plugins").mkdir(mode=0o700, exist_ok=True)
         shutil.copy(BUILD / "offers" / "censor.so", host.home / "plugins" / "censor.so")
         host.edit("parley.yaml", "  rehearsal: {enabled: true}",
-                  f"  org.test.censor: {{enabled: {str(enabled).lower()}}}\n  rehearsal: {{enabled: true}}")
+                  f"  org.test.censor: {{enabled: {str(enabled).lower()}{settings}}}\n  rehearsal: {{enabled: true}}")
         host.write("parley.yaml", host.file("parley.yaml").read_text() + f"hooks: {chain}\n")
         locked = host.cli("plugin", "lock", "org.test.censor", "--yes")
         self.assertEqual(locked.returncode, 0, locked.stderr)
@@ -80,6 +81,40 @@ class Hooks(unittest.TestCase):
         self.assertIn("swapped-skill.after", reply)
         self.assertIn("withheld by org.test.censor", reply)
         self.assertNotIn("ban-skill.after", reply)
+
+    def test_a_skill_that_a_hook_takes_away_is_offered_to_no_model_and_not_run(self):
+        self.start(settings=", config: {hides: list_files}")
+        said = self.host.say('/call list_files {}\n/then\n/results')
+        reply = self.host.reply_after(said)
+        self.assertIn("there is no skill named 'list_files'; there are:", reply)
+        self.assertNotIn("skill.started", self.host.kinds(said["session"]))
+        offered = json.loads(self.host.cli("session", "context", said["session"]).stdout)["skills"]
+        self.assertIn("read_file", [skill["name"] for skill in offered])
+        self.assertNotIn("list_files", [skill["name"] for skill in offered])
+        changed = [record for record in self.host.ledger() if record["kind"] == "hook.changed"]
+        self.assertEqual([(record["agent"], record["body"]["point"]) for record in changed],
+                         [("assistant", "skill.list")])
+        self.assertIn("list_files", changed[0]["body"]["before"])
+
+    def test_a_request_that_a_hook_refuses_reaches_no_model_and_costs_nothing(self):
+        self.start()
+        said = self.host.say("/say ban-model.before")
+        notice = wait_for("the notice", lambda: self.host.notices(said["session"]))[0]
+        self.assertIn("it was not asked, by org.test.censor: a banned word", notice)
+        self.assertNotIn("model.answered", self.host.kinds(said["session"]))
+        failed = [r["body"] for r in self.host.records(said["session"]) if r["kind"] == "model.failed"]
+        self.assertEqual([(body["left"], body["will_retry"]) for body in failed], [(False, False)])
+        self.assertEqual(self.notes(said["session"])[0][:2], ("hook.rejected", "model.before"))
+
+    def test_what_a_model_says_is_changed_or_withheld_before_anything_comes_of_it(self):
+        self.start()
+        said = self.host.say("/say swap-model.after")
+        self.assertEqual(self.host.reply_after(said), "swapped-model.after")
+        self.assertEqual(self.notes(said["session"]), [("hook.changed", "model.after", "swap-model.after")])
+        said = self.host.say('/say ban-model.after\n/call write_file {"path": "x", "content": "y"}')
+        self.assertIn("withheld by org.test.censor", self.host.reply_after(said))
+        self.assertNotIn("skill.requested", self.host.kinds(said["session"]))
+        self.assertEqual(self.host.pending(), [])
 
     def test_a_hook_fails_open_only_where_it_says_so_and_the_operator_may_tighten_that(self):
         self.start()
