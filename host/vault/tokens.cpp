@@ -18,12 +18,16 @@ constexpr Scope scopes[] = {Scope::read, Scope::admin};
 char const* name_of(Scope scope) {
     return scope == Scope::admin ? "admin" : "read";
 }
+std::string_view prefix_of(Scope scope) {
+    return scope == Scope::admin ? "apa_" : "apr_";
+}
 std::size_t index_of(Scope scope) {
     return scope == Scope::admin ? 1 : 0;
 }
 
 bool is_token(std::string_view text) {
-    if (text.size() != 4 + token_digits || !(text.starts_with("apa_") || text.starts_with("apr_")))
+    if (text.size() != 4 + token_digits) return false;
+    if (!text.starts_with(prefix_of(Scope::admin)) && !text.starts_with(prefix_of(Scope::read)))
         return false;
     return text.substr(4).find_first_not_of(digits) == std::string_view::npos;
 }
@@ -35,7 +39,7 @@ bool same(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string make_token(Scope scope) {
-    std::string token = scope == Scope::admin ? "apa_" : "apr_";
+    std::string token(prefix_of(scope));
     for (std::size_t i = 0; i < token_digits; ++i)
         token += digits[randombytes_uniform(digits.size())];
     return token;
@@ -68,8 +72,10 @@ std::optional<Scope> Tokens::check(std::string_view token) const {
     if (!is_token(token)) return {};
     auto hash = vault_->keyed_hash("token", sha256_hex(token));
     std::optional<Scope> found;
+    // A token says which scope it was made for: who can write the file cannot give it another.
     for (auto scope : scopes)
-        if (same(hash, hash_[index_of(scope)])) found = scope;
+        if (same(hash, hash_[index_of(scope)]) && token.starts_with(prefix_of(scope)))
+            found = scope;
     return found;
 }
 

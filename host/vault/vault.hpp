@@ -88,7 +88,8 @@ std::string make_token(Scope scope);
 class Tokens {
 public:
     static Result<Tokens> load(std::filesystem::path const& file, Vault const& vault);
-    // Constant time over both; nothing for an unknown token.
+    // Constant time over both; nothing for an unknown token, or one that was made for the other
+    // scope.
     // `token` is the raw bearer; empty or malformed is refused before hashing.
     std::optional<Scope> check(std::string_view token) const;
     // Stores keyed_hash of a lower-case hex SHA-256, durably.

@@ -329,6 +329,26 @@ TEST_CASE("a vault that holds nothing finds nothing", "[vault]") {
     REQUIRE(text == "any text");
 }
 
+TEST_CASE("who can write the tokens' file cannot give a token another scope", "[vault]") {
+    Home home;
+    auto vault = home.make();
+    auto file = home.home / "tokens";
+    auto tokens = Tokens::load(file, *vault);
+    auto admin = make_token(Scope::admin), read = make_token(Scope::read);
+    REQUIRE(tokens->rotate(Scope::admin, sha256_hex(admin)));
+    REQUIRE(tokens->rotate(Scope::read, sha256_hex(read)));
+    auto swapped = text_of(file);
+    swapped.replace(swapped.find("\"admin\""), 7, "\"other\"");
+    swapped.replace(swapped.find("\"read\""), 6, "\"admin\"");
+    swapped.replace(swapped.find("\"other\""), 7, "\"read\"");
+    write_text(file, swapped);
+    auto loaded = Tokens::load(file, *vault);
+    REQUIRE(loaded);
+    CHECK(loaded->has(Scope::admin));
+    CHECK_FALSE(loaded->check(read));
+    CHECK_FALSE(loaded->check(admin));
+}
+
 TEST_CASE("each flipped byte of the tokens' file admits nobody new", "[vault]") {
     Home home;
     auto vault = home.make();
