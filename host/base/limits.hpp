@@ -123,6 +123,8 @@ constexpr std::size_t list_items = 1000;                  // api: a page
 // What a channel's plugin says of its own connection.
 constexpr int link_changes = 20;                          // recorded in that time; then the last one
 constexpr auto link_changes_time = 10s;
+constexpr int link_steady_waits = 10;                     // a link that stood so many pauses begins anew
+constexpr auto link_wait_most = 10min;                    // that a service may ask for
 
 // Strangers.
 constexpr int refused_senders = 100;                      // remembered per instance

@@ -144,7 +144,7 @@ private:
         auto state = text_at(*value, "state");
         std::string detail(text_at(*value, "detail"));
         if (state == "connected") {
-            wait_ = limits::worker_restart_first;
+            if (link_ != Link::connected) connected_at_ = std::chrono::steady_clock::now();
             change(Link::connected, detail);
         } else {
             change(state == "connecting" ? Link::connecting : Link::disconnected, detail);
@@ -157,14 +157,23 @@ private:
         if (stopped_) return;
         std::string detail = result ? "the plugin ended its run" : result.error().what;
         bool permanent = false;
+        // As long as the service asks for, where the plugin passes that on, within reason.
+        std::chrono::milliseconds asked{0};
         if (!result)
             if (auto told = parse_json(result.error().what)) {
                 permanent = !bool_at(*told, "retryable", true);
                 detail = text_at(*told, "message", detail);
+                asked = std::chrono::milliseconds(int_at(*told, "retry_after_ms"));
             }
+        // A service that lets us in and throws us out at once is left alone longer each time.
+        auto stood = std::chrono::steady_clock::now() - connected_at_;
+        if (link_ == Link::connected && stood >= wait_ * limits::link_steady_waits)
+            wait_ = limits::worker_restart_first;
         change(permanent ? Link::failed : Link::disconnected, detail);
         if (permanent) return;
-        retry_ = loop_.after(wait_, [weak = weak_from_this()] {
+        auto wait =
+            std::max(wait_, std::min<std::chrono::milliseconds>(asked, limits::link_wait_most));
+        retry_ = loop_.after(wait, [weak = weak_from_this()] {
             if (auto self = weak.lock()) self->run();
         });
         wait_ = std::min<std::chrono::milliseconds>(wait_ * 2, limits::worker_restart_last);
@@ -201,6 +210,7 @@ private:
     std::chrono::steady_clock::time_point changes_since_{};
     Loop::Handle retry_, last_change_;
     std::chrono::milliseconds wait_ = limits::worker_restart_first;
+    std::chrono::steady_clock::time_point connected_at_{};
     bool stopped_ = false;
     bool runs_ = false;           // a run is open, or waits for the worker
     std::function<void()> over_;  // told when it has ended

@@ -346,7 +346,8 @@ TEST_CASE("a run that ends well is started again too: a run has no good end", "[
     REQUIRE(line.runs_again());
 }
 
-TEST_CASE("each run that fails waits longer than the one before, until one connects", "[channel]") {
+TEST_CASE("each run that fails waits longer than the one before, until one stands for a while",
+          "[channel]") {
     Line line;
     line.start();
     line.worker->fail(0, Fault::peer_failed, "");
@@ -356,10 +357,32 @@ TEST_CASE("each run that fails waits longer than the one before, until one conne
     REQUIRE(line.runs_again());
     REQUIRE(std::chrono::steady_clock::now() - before >= 2 * limits::worker_restart_first);
     line.say(R"({"type":"state","state":"connected"})");
-    before = std::chrono::steady_clock::now();
-    line.worker->fail(2, Fault::peer_failed, "");
+
+    SECTION("one that is thrown out at once has not") {
+        before = std::chrono::steady_clock::now();
+        line.worker->fail(2, Fault::peer_failed, "");
+        REQUIRE(line.runs_again());
+        REQUIRE(std::chrono::steady_clock::now() - before >= 4 * limits::worker_restart_first);
+    }
+    SECTION("one that stood many times the pause begins with the shortest again") {
+        before = std::chrono::steady_clock::now();
+        auto steady = limits::link_steady_waits * 4 * limits::worker_restart_first;
+        while (std::chrono::steady_clock::now() - before < steady) line.loop.run_for(50ms);
+        line.worker->fail(2, Fault::peer_failed, "");
+        REQUIRE(line.runs_again());
+        // Twice the shortest comes next, not eight times.
+        line.worker->fail(3, Fault::peer_failed, "");
+        REQUIRE(line.runs_again(limits::worker_restart_first * 7));
+    }
+}
+
+TEST_CASE("a service that asks for a pause gets it", "[channel]") {
+    Line line;
+    line.start();
+    auto before = std::chrono::steady_clock::now();
+    line.worker->fail(0, Fault::peer_failed, R"({"retryable":true,"retry_after_ms":400})");
     REQUIRE(line.runs_again());
-    REQUIRE(std::chrono::steady_clock::now() - before >= limits::worker_restart_first);
+    REQUIRE(std::chrono::steady_clock::now() - before >= 400ms);
 }
 
 TEST_CASE("a plugin that says that trying again is useless is believed, in its words",
