@@ -8,7 +8,7 @@ build_packages=(g++ cmake ninja-build pkg-config ccache libboost1.81-dev libboos
     librocksdb-dev libyaml-cpp-dev libsodium-dev libspdlog-dev libssl-dev libcurl4-openssl-dev
     libcli11-dev libseccomp-dev libhowardhinnant-date-dev tzdata ca-certificates)
 test_packages=(catch2 python3 rustc cargo libtest-json-schema-acceptance-perl openssl binutils procps
-    ngircd inspircd)
+    ngircd inspircd dovecot-imapd dovecot-submissiond opensmtpd)
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '\nFAILED: %s\n' "$*" >&2; exit 1; }
@@ -48,7 +48,9 @@ need() {
     local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0)
     "${apt[@]}" update || die "apt-get update failed; the lines above say why"
     no_services
-    "${apt[@]}" install -y --no-install-recommends "${missing[@]}" || die "apt could not install: ${missing[*]}"
+    # Another program of the operator's, such as a mail server, is not pushed aside by ours.
+    "${apt[@]}" install -y --no-remove --no-install-recommends "${missing[@]}" ||
+        die "apt could not install: ${missing[*]}"
     services_again
 }
 
