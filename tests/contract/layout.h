@@ -1,14 +1,16 @@
 /* The golden layout of ABI 1.0, as every plugin that was ever built against it has it compiled in.
-   These lines are never edited: what is appended later gets lines of its own. Included by a C11 and
-   by a C++20 source, which must agree. */
+   These lines are never edited: what is appended later gets lines of its own. Compiled as C99, C11
+   and C++20 by both compilers, which must agree. */
 #define PARLEY_HOST_SIDE
 #include "parley/frame.h"
 #include "parley/plugin.h"
 
 #ifdef __cplusplus
 #define HOLDS(what) static_assert(what, #what)
-#else
+#elif __STDC_VERSION__ >= 201112L
 #define HOLDS(what) _Static_assert(what, #what)
+#else
+#define HOLDS(what) extern int parley_holds[(what) ? 1 : -1]
 #endif
 #define AT(type, member, offset) HOLDS(offsetof(type, member) == (offset))
 #define SIZE(type, size) HOLDS(sizeof(type) == (size))
@@ -80,6 +82,7 @@ HOLDS(PARLEY_HTTP_DONE == 4 && PARLEY_HTTP_FAILED == 5);
 HOLDS(PARLEY_STREAM_OPENED == 1 && PARLEY_STREAM_DATA == 2 && PARLEY_STREAM_CLOSED == 3);
 HOLDS(PARLEY_TIMER_FIRED == 1);
 HOLDS(PARLEY_KV_DONE == 1 && PARLEY_KV_MISSING == 2 && PARLEY_KV_FAILED == 3);
+HOLDS(PARLEY_REVEAL_DONE == 1 && PARLEY_REVEAL_FAILED == 2);
 
 SIZE(parley_host_http_v1, 24);
 AT(parley_host_http_v1, start, 8);
