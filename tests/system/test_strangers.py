@@ -65,22 +65,31 @@ class Strangers(unittest.TestCase):
             def say(text):
                 talk.write(text)
                 talk.flush()
-            say("eve /say not for you\nann /say hello")
-            say(" ann\n")
-            self.assertEqual(talk.readline(), "ann hello ann\n")
-            say("ann /say two\nann /say three\n")
-            self.assertEqual([talk.readline(), talk.readline()], ["ann two\n", "ann three\n"])
-            say("ann /call read_file {}\n")
-            self.assertIn("missing", talk.readline())
-        # The service hung up: the host runs the channel again, and the talk goes on.
+            acks = []
+            def answer():
+                while (line := talk.readline()).startswith("ack "):
+                    acks.append(line)
+                return line
+            self.assertEqual(talk.readline(), "from 0\n")
+            say("1 eve /say not for you\n2 ann /say hello")
+            say(" ann\n2 ann /say it twice\nx ann /say no number\n3\n")
+            self.assertEqual(answer(), "to ann hello ann\n")
+            say("3 ann /say two\n4 ann /say three\n")
+            self.assertEqual([answer(), answer()], ["to ann two\n", "to ann three\n"])
+            say("5 ann /call read_file {}\n")
+            self.assertIn("missing", answer())
+            # Refused, taken or dropped as a repeat: each is safe with the host, and said to be.
+            self.assertEqual(acks, ["ack 1\n", "ack 2\n", "ack 2\n", "ack 3\n", "ack 4\n", "ack 5\n"])
+        # The service hung up: the host runs the channel again from its cursor, and the talk goes on.
         again, _ = service.accept()
         with again, again.makefile("rw", encoding="utf-8") as talk:
             again.settimeout(20)
             wait_for("the channel to be connected", lambda: self.host.api(
                 "GET", "/api/v1/channels/lines").json["link"] == "connected")
-            talk.write("ann /say still here\n")
+            self.assertEqual(talk.readline(), "from 5\n")
+            talk.write("6 ann /say still here\n")
             talk.flush()
-            self.assertEqual(talk.readline(), "ann still here\n")
+            self.assertEqual([talk.readline(), talk.readline()], ["ack 6\n", "to ann still here\n"])
         service.close()
         refused = self.host.api("GET", "/api/v1/channels/lines").json["refused"]
         self.assertEqual([one["sender"] for one in refused], ["account:eve"])

@@ -1,5 +1,11 @@
-// A channel in C++20: a TCP service that sends "NAME TEXT", one message a line, and takes answers
-// in the same form. The network is the host's: it connects, and hands bytes over.
+// A channel in C++20 to a service that talks in lines over TCP:
+//
+//     we say    from 16               send what came after message 16
+//     it says   17 ann hello there    message 17 is of ann, and says "hello there"
+//     we say    ack 17                17 is safe with us: forget it
+//     we say    to ann welcome        tell ann "welcome"
+//
+// The network is the host's: it connects, and hands bytes over.
 #include <parley/plugin.hpp>
 
 #include <algorithm>
@@ -27,9 +33,10 @@ public:
           port_(static_cast<std::uint16_t>(config["port"].integer())) {}
 
     // Stays open for the life of the instance. When it fails with `retryable`, the host runs it
-    // again, later each time.
-    void run(Call call, Json) override {
+    // again, later each time, with the cursor of the last message that it made durable.
+    void run(Call call, Json request) override {
         run_ = std::move(call);
+        begin_ = "from " + std::string(request["cursor"].text("0")) + '\n';
         rest_.clear();
         held_.clear();
         is_connected_ = is_paused_ = false;
@@ -37,12 +44,17 @@ public:
             is_paused_ = false;
             tell_on();
         });
+        // Only now may the service forget a message: the host cannot lose it any more.
+        run_.on_ack([this](std::string_view cursor) {
+            stream_.write("ack " + std::string(cursor) + '\n');
+        });
         run_.on_cancel([this] { end({.code = "cancelled", .message = "stopped"}); });
         stream_ = host_.stream(
             run_, service_, port_, false,
             {.on_open =
                  [this](std::string_view peer) {
                      is_connected_ = true;
+                     stream_.write(begin_);
                      tell(json_of("type", "state", "state", "connected", "detail", peer));
                  },
              .on_data = [this](std::string_view bytes) { heard(bytes); },
@@ -63,7 +75,7 @@ public:
         while (!text.empty()) {
             auto const line = text.substr(0, text.find('\n'));
             text.remove_prefix(std::min(line.size() + 1, text.size()));
-            lines += to + ' ' + std::string(line) + '\n';
+            lines += "to " + to + ' ' + std::string(line) + '\n';
         }
         if (!is_connected_ || stream_.write(lines) == Emit::refused) {
             return call.fail(
@@ -85,16 +97,26 @@ private:
         }
     }
 
-    // The service says who speaks, and the host decides whether that person may.
+    // "17 ann hello there". The service says who speaks, and the host decides whether that person
+    // may. The number is the message's id, so that a repeat is dropped, and its cursor.
     void hear(std::string_view line) {
-        auto const space = line.find(' ');
-        if (space == 0 || space == line.npos || space > 64) return;
-        std::string const name = parley::visible_utf8(line.substr(0, space));
-        std::string const text = parley::visible_utf8(line.substr(space + 1));
-        parley::JsonWriter ids;
-        ids.begin('{').key("ids").begin('[').value("account:" + name).end(']').end('}');
-        tell(json_of("type", "message", "conversation", name, "sender", JsonRaw{ids.text()}, "text",
-                     text, "private", true));
+        auto const number = word(line), name = word(line);
+        if (number.empty() || number.size() > 18 || name.empty() || name.size() > 64) return;
+        if (number.find_first_not_of("0123456789") != number.npos) return;
+        std::string const who = parley::visible_utf8(name);
+        parley::JsonWriter sender;
+        sender.begin('{').key("ids").begin('[').value("account:" + who).end(']');
+        sender.pair("name", who).end('}');
+        tell(json_of("type", "message", "conversation", who, "sender", JsonRaw{sender.text()},
+                     "text", parley::visible_utf8(line), "private", true, "id", number, "cursor",
+                     number));
+    }
+
+    // Takes the first word off, and the space behind it.
+    static std::string_view word(std::string_view& line) {
+        auto const first = line.substr(0, line.find(' '));
+        line.remove_prefix(std::min(first.size() + 1, line.size()));
+        return first;
     }
 
     // What the host does not take now waits, up to a bound.
@@ -122,7 +144,8 @@ private:
     std::uint16_t const port_;
     Call run_;
     parley::Stream stream_;
-    std::string rest_;  // of a line that has not ended yet
+    std::string begin_;  // what the service is told first
+    std::string rest_;   // of a line that has not ended yet
     std::deque<std::string> held_;
     bool is_connected_ = false, is_paused_ = false;
 };

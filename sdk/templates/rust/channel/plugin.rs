@@ -1,5 +1,11 @@
-//! A channel in Rust: a TCP service that sends "NAME TEXT", one message a line, and takes answers
-//! in the same form. The network is the host's: it connects, and hands bytes over.
+//! A channel in Rust to a service that talks in lines over TCP:
+//!
+//!     we say    from 16               send what came after message 16
+//!     it says   17 ann hello there    message 17 is of ann, and says "hello there"
+//!     we say    ack 17                17 is safe with us: forget it
+//!     we say    to ann welcome        tell ann "welcome"
+//!
+//! The network is the host's: it connects, and hands bytes over.
 use parley::{Call, Channel, Emit, Failure, Host, Json, Operation, Outcome, Plugin, StreamEvent};
 use std::collections::VecDeque;
 
@@ -11,6 +17,7 @@ struct Lines {
     service: String,
     port: u16,
     stream: Option<Operation<Lines>>,
+    begin: String, // what the service is told first
     rest: Vec<u8>, // of a line that has not ended yet
     held: VecDeque<Json>,
     is_connected: bool,
@@ -24,6 +31,7 @@ impl Plugin for Lines {
             service: config["host"].text().unwrap_or("").to_string(),
             port: config["port"].integer().unwrap_or(0) as u16,
             stream: None,
+            begin: String::new(),
             rest: Vec::new(),
             held: VecDeque::new(),
             is_connected: false,
@@ -34,12 +42,18 @@ impl Plugin for Lines {
         self.is_paused = false;
         self.tell_on(call)
     }
+    /// Only now may the service forget a message: the host cannot lose it any more.
+    fn acknowledged(&mut self, _call: &Call, cursor: &str) -> Outcome {
+        self.say(&format!("ack {}\n", cursor));
+        Ok(())
+    }
 }
 
 impl Channel for Lines {
     /// Stays open for the life of the instance. When it fails with `retryable`, the host runs it
-    /// again, later each time.
-    fn run(&mut self, call: Call, _request: Json) -> Outcome {
+    /// again, later each time, with the cursor of the last message that it made durable.
+    fn run(&mut self, call: Call, request: Json) -> Outcome {
+        self.begin = format!("from {}\n", request["cursor"].text().unwrap_or("0"));
         self.rest.clear();
         self.held.clear();
         (self.is_connected, self.is_paused) = (false, false);
@@ -53,23 +67,24 @@ impl Channel for Lines {
     fn send(&mut self, call: Call, request: Json) -> Outcome {
         let to = request["conversation"].text().unwrap_or("");
         let text = request["text"].text().unwrap_or("");
-        let lines: String = text.lines().map(|line| format!("{} {}\n", to, line)).collect();
-        match &self.stream {
-            Some(stream)
-                if self.is_connected && stream.write(lines.as_bytes(), &[]) != Emit::Refused =>
-            {
-                call.complete(Json::object().with("parts", 1))
-            }
-            _ => Err(Failure::new("peer", "not connected").retryable(true).sent(false)),
+        let lines: String = text.lines().map(|line| format!("to {} {}\n", to, line)).collect();
+        if !self.is_connected || self.say(&lines) == Emit::Refused {
+            return Err(Failure::new("peer", "not connected").retryable(true).sent(false));
         }
+        call.complete(Json::object().with("parts", 1))
     }
 }
 
 impl Lines {
+    fn say(&self, lines: &str) -> Emit {
+        self.stream.as_ref().map_or(Emit::Refused, |stream| stream.write(lines.as_bytes(), &[]))
+    }
+
     fn on_stream(&mut self, call: &Call, event: StreamEvent) -> Outcome {
         match event {
             StreamEvent::Opened { peer } => {
                 self.is_connected = true;
+                self.say(&self.begin);
                 let state = Json::object().with("type", "state").with("state", "connected");
                 self.tell(call, state.with("detail", peer))
             }
@@ -95,19 +110,25 @@ impl Lines {
         Ok(())
     }
 
-    /// The service says who speaks, and the host decides whether that person may.
+    /// "17 ann hello there". The service says who speaks, and the host decides whether that person
+    /// may. The number is the message's id, so that a repeat is dropped, and its cursor.
     fn hear(&mut self, call: &Call, line: &str) -> Outcome {
-        let (name, text) = match line.split_once(' ') {
-            Some((name, text)) if !name.is_empty() && name.len() <= 64 => (name, text),
-            _ => return Ok(()),
-        };
-        let sender = Json::object().with("ids", vec![format!("account:{}", name)]);
+        let mut words = line.splitn(3, ' ');
+        let (number, name) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        let is_number = number.len() <= 18 && number.bytes().all(|byte| byte.is_ascii_digit());
+        if number.is_empty() || !is_number || name.is_empty() || name.len() > 64 {
+            return Ok(());
+        }
+        let ids = vec![format!("account:{}", name)];
+        let sender = Json::object().with("ids", ids).with("name", name);
         let message = Json::object()
             .with("type", "message")
             .with("conversation", name)
             .with("sender", sender)
-            .with("text", text)
-            .with("private", true);
+            .with("text", words.next().unwrap_or(""))
+            .with("private", true)
+            .with("id", number)
+            .with("cursor", number);
         self.tell(call, message)
     }
 

@@ -1,0 +1,84 @@
+"""Plugins that were built with the SDK of every release are loaded and used by today's host.
+tests/contract/released/keep.sh keeps the files."""
+import pathlib
+import shutil
+import socket
+import unittest
+
+from parley import BUILD, Host
+
+KEPT = pathlib.Path(__file__).resolve().parents[1] / "contract" / "released"
+VERSIONS = sorted(folder.name for folder in KEPT.iterdir() if folder.is_dir())
+
+
+class Released(unittest.TestCase):
+    def setUp(self):
+        self.host = Host()
+        self.addCleanup(self.host.close)
+
+    def start(self, files, *, skills=(), more="", senders=""):
+        """A home in which these files are dropped, accepted and enabled; more is YAML below the models."""
+        (self.host.home / "plugins").mkdir(mode=0o700, exist_ok=True)
+        for id, file in files.items():
+            shutil.copy(file, self.host.home / "plugins" / file.name)
+            self.host.edit("parley.yaml", "  rehearsal: {enabled: true}",
+                           f"  {id}: {{enabled: true}}\n  rehearsal: {{enabled: true}}")
+            locked = self.host.cli("plugin", "lock", id, "--yes")
+            self.assertEqual(locked.returncode, 0, locked.stderr)
+        self.host.edit("parley.yaml", "\nmodels:\n", f"{more}\nmodels:\n")
+        allowed = "".join(f'"{skill}", ' for skill in skills)
+        self.host.edit("agents/assistant/agent.yaml", "allow: [", f"allow: [{allowed}")
+        agent = self.host.file("agents/assistant/agent.yaml")
+        self.host.write("agents/assistant/agent.yaml", agent.read_text() + senders)
+        self.host.start()
+
+    def test_a_release_that_has_no_files_is_noticed(self):
+        self.assertIn("0.1.0", VERSIONS)
+        for version in VERSIONS:
+            self.assertEqual(sorted(file.name for file in (KEPT / version).iterdir()),
+                             ["channel_lines.so", "provider_backwards.so", "skill_words.so"], version)
+
+    def use(self, version):
+        kept = KEPT / version
+        with socket.create_server(("127.0.0.1", 0)) as service:
+            service.settimeout(20)
+            channel = f"plugin: org.kept.lines, agent: assistant, config: {{host: 127.0.0.1, port: {service.getsockname()[1]}}}"
+            self.start({"org.kept.words": kept / "skill_words.so", "org.kept.lines": kept / "channel_lines.so",
+                        "org.kept.backwards": kept / "provider_backwards.so"},
+                       skills=["org.kept.words:count_words"],
+                       more=f"\nchannels:\n  lines: {{{channel}}}\n",
+                       senders='channels: {lines: {authorized_senders: ["account:ann"]}}\n')
+            line, _ = service.accept()
+            with line, line.makefile("rw", encoding="utf-8") as talk:
+                line.settimeout(20)
+                self.assertEqual(talk.readline(), "from 0\n")
+                talk.write('1 ann /call org.kept.words:count_words {"text": "one two three"}\n')
+                talk.flush()
+                self.assertEqual([talk.readline(), talk.readline()],
+                                 ["ack 1\n", "to ann org.kept.words:count_words: 3 words\n"])
+        self.host.stop()
+        self.host.edit("parley.yaml", "default: {provider: rehearsal", "default: {provider: org.kept.backwards")
+        self.host.start()
+        self.assertEqual(self.host.ask("one two three"), "three two one")
+        self.host.verify()
+
+    def test_a_plugin_whose_tables_end_at_the_edge_of_its_memory_is_read_no_further(self):
+        self.start({"org.test.edge": BUILD / "offers" / "edge.so"}, skills=["org.test.edge:edge"])
+        said = self.host.say("/call org.test.edge:edge {}")
+        self.host.wait_state(said["session"], "AwaitingApproval")
+        self.assertEqual(self.host.decide(self.host.pending()[0]).status, 200)
+        self.assertEqual(self.host.reply_after(said), "org.test.edge:edge: no further")
+
+
+def test_of(version):
+    return lambda self: self.use(version)
+
+
+# A release whose templates speak otherwise than those of today gets a talk of its own.
+for version in VERSIONS:
+    name = f"test_the_plugins_of_{version.replace('.', '_')}_work_on_todays_host"
+    setattr(Released, name, test_of(version))
+
+
+if __name__ == "__main__":
+    unittest.main()
