@@ -23,6 +23,7 @@ if git -C "$here" rev-parse -q --verify "refs/tags/v$version" >/dev/null 2>&1; t
 fi
 
 export PARLEY_TEMPLATES=$work/sdk/share/parley/templates
+export CMAKE_GENERATOR=Ninja
 rm -rf "${here:?}/$version"
 mkdir "$here/$version"
 while read -r language role name; do
