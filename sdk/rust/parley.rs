@@ -66,6 +66,8 @@ pub mod abi {
     pub const PARLEY_KV_DONE: u32 = 1;
     pub const PARLEY_KV_MISSING: u32 = 2;
     pub const PARLEY_KV_FAILED: u32 = 3;
+    pub const PARLEY_REVEAL_DONE: u32 = 1;
+    pub const PARLEY_REVEAL_FAILED: u32 = 2;
 
     pub type parley_start_fn = unsafe extern "C" fn(
         this: *mut c_void,

@@ -1,5 +1,5 @@
-"""Follows the tutorial of sdk/README.md to the letter, in an empty folder: writes the files that it
-shows, types its commands, and waits for what it says will be seen.
+"""Follows sdk/README.md to the letter, in an empty folder: writes the files that it shows, types its
+commands, and waits for what it says will be seen.
 
 A fenced block says what it is by its first line: ```sh is typed into the first terminal, ```sh NAME
 into a new one of that name, ```keys NAME are pressed there; ```text [NAME] must be seen there;
@@ -18,10 +18,11 @@ from parley import BUILD, free_port, wait_for
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
 
-def blocks(text):
-    tutorial = text[text.index("\n## A channel in fifteen minutes\n") + 1:]
-    tutorial = tutorial[:tutorial.index("\n## ")]
-    return re.findall(r"^```(\S+)(?: ([^\n]*))?\n(.*?)^```$", tutorial, re.M | re.S)
+def blocks(heading):
+    """The fenced blocks below this heading: language, what follows it, text."""
+    page = (SOURCE / "sdk" / "README.md").read_text()
+    part = page[page.index(f"\n## {heading}\n") + 1:]
+    return re.findall(r"^```(\S+)(?: ([^\n]*))?\n(.*?)^```$", part[:part.index("\n## ")], re.M | re.S)
 
 
 def lines(text):
@@ -121,7 +122,7 @@ class Tutorial(unittest.TestCase):
 
     def test_who_follows_the_tutorial_ends_in_a_conversation_through_a_new_channel(self):
         ports = {"7070": str(free_port()), "7421": str(free_port())}
-        steps = blocks((SOURCE / "sdk" / "README.md").read_text())
+        steps = blocks("A channel in fifteen minutes")
         self.assertEqual(len([step for step in steps if step[0] == "text" and "to ann" in step[2]]), 3)
         for language, rest, text in steps:
             for told, used in ports.items():
@@ -131,6 +132,12 @@ class Tutorial(unittest.TestCase):
         self.assertNotIn("eve", post, "a stranger is met with silence")
         self.assertEqual(post.count("to ann"), 3, post)
         self.assertEqual(self.terminals["host"].press("Ctrl-C"), 0)
+
+    def test_a_plugin_is_built_without_cmake(self):
+        install, by_hand = blocks("A channel in fifteen minutes")[0], blocks("Without CMake, without C++")
+        self.assertEqual((install[:2], len(by_hand)), (("sh", "install"), 1))
+        for step in install, *by_hand:
+            self.follow(*step)
 
 
 if __name__ == "__main__":

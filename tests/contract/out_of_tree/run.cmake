@@ -14,7 +14,8 @@ set(prefix ${WORK}/prefix)
 run(${CMAKE_COMMAND} --install ${BUILD} --component sdk --prefix ${prefix})
 foreach(file IN ITEMS include/parley/plugin.h include/parley/plugin.hpp include/parley/json.h
                       include/parley/json.hpp share/parley/schemas/parley.manifest.1.json
-                      share/parley/rust/parley.rs share/doc/AgentParley/sdk/README.md)
+                      share/parley/rust/parley.rs share/doc/AgentParley/sdk/README.md
+                      share/doc/AgentParley/sdk/REFERENCE.md)
   if(NOT EXISTS ${prefix}/${file})
     message(FATAL_ERROR "the installed SDK lacks ${file}")
   endif()
