@@ -6,7 +6,7 @@ import shutil
 import socket
 import unittest
 
-from parley import BUILD, Host
+from parley import Host
 
 KEPT = pathlib.Path(__file__).resolve().parents[1] / "contract" / "released"
 VERSIONS = sorted(folder.name for folder in KEPT.iterdir() if folder.is_dir())
@@ -63,13 +63,6 @@ class Released(unittest.TestCase):
         self.host.start()
         self.assertEqual(self.host.ask("one two three"), "three two one")
         self.host.verify()
-
-    def test_a_plugin_whose_tables_end_at_the_edge_of_its_memory_is_read_no_further(self):
-        self.start({"org.test.edge": BUILD / "offers" / "edge.so"}, skills=["org.test.edge:edge"])
-        said = self.host.say("/call org.test.edge:edge {}")
-        self.host.wait_state(said["session"], "AwaitingApproval")
-        self.assertEqual(self.host.decide(self.host.pending()[0]).status, 200)
-        self.assertEqual(self.host.reply_after(said), "org.test.edge:edge: no further")
 
 
 def test_of(version):

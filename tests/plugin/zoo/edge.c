@@ -1,22 +1,30 @@
 /* A plugin whose tables hold no more than they must, and end where its memory ends: a skill that
    knows `invoke` alone, and sinks with nothing in them. A worker that reads past struct_size dies
    of it. */
-#include "guarded.h"
-
+#include "../../contract/minor/guarded.h"
 #include "parley/plugin.h"
 
 extern char const parley_manifest[];
 
 static parley_host const* host;
 
+/* "hold" and "flood" stay open, with an event or leave to go on to come; all else is answered. */
 static parley_status invoke(void* self, parley_id call, uint32_t timeout_ms, char const* request,
                             size_t size) {
-    static char const answer[] = "{\"content\": \"no further\", \"error\": false}";
+    static char much[300 * 1024];
+    parley_id operation;
     (void)self;
     (void)timeout_ms;
-    (void)request;
-    (void)size;
-    host->complete(host, call, PARLEY_OK, answer, sizeof answer - 1);
+    if (size == 4 && memcmp(request, "hold", 4) == 0) {
+        parley_host_kv_v1 const* kv =
+            (parley_host_kv_v1 const*)host->get_interface(host, PARLEY_HOST_KV);
+        kv->get(host, call, "key", 3, &operation);
+    } else if (size == 5 && memcmp(request, "flood", 5) == 0) {
+        memset(much, ' ', sizeof much);
+        host->emit(host, call, much, sizeof much);
+    } else {
+        host->complete(host, call, PARLEY_OK, request, size);
+    }
     return PARLEY_PENDING;
 }
 
@@ -44,7 +52,7 @@ static void const* get_interface(void* self, char const* id) {
 
 static void cancel(void* self, parley_id call) {
     (void)self;
-    (void)call;
+    host->complete(host, call, PARLEY_E_CANCELLED, "{}", 2);
 }
 
 const parley_entry parley_plugin_v1 = {sizeof(parley_entry),
