@@ -80,7 +80,7 @@ class Tutorial(unittest.TestCase):
         self.folder.mkdir()
         self.state = pathlib.Path(scratch.name) / "environment"
         self.state.touch()
-        self.env = {"PATH": os.environ["PATH"], "HOME": scratch.name, "LANG": "C.UTF-8", "CMAKE_GENERATOR": "Ninja"}
+        self.env = {"PATH": os.environ["PATH"], "HOME": scratch.name, "LANG": "C.UTF-8"}
         self.terminals = {}
         self.addCleanup(lambda: [terminal.close() for terminal in self.terminals.values()])
         self.said = ""
