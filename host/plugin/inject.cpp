@@ -1,5 +1,6 @@
 #include "plugin/inject.hpp"
 
+#include "base/guard.hpp"
 #include "base/secret.hpp"
 #include "base/text.hpp"
 
@@ -193,7 +194,7 @@ Result<std::vector<Placement>> read_placements(json::value const* inject,
         if (!field)
             return denied("the manifest declares no secret \"" +
                           visible(clipped(placement.field, 128)) + "\"");
-        if (!is_declared(*field, placement, slot))
+        if (!is_declared(*field, placement, slot) && holds("secret-slot"))
             return denied("the manifest does not declare the slot " + visible(slot) +
                           " for the secret " + field->name);
         placements.push_back(std::move(placement));
@@ -237,9 +238,9 @@ Result<> place_in_stream(std::string& bytes, Placement const& placement, std::st
     auto value = composed(placement, secret);
     // One line stays one line: a secret must not smuggle in a second command.
     bool breaks = value.find_first_of(std::string_view("\r\n\0", 3)) != value.npos;
-    if (!breaks) bytes.replace(at, placement.place.size(), value);
+    if (!breaks || !holds("secret-line")) bytes.replace(at, placement.place.size(), value);
     wipe(value);
-    return breaks ? Result<>(bad("the value for the stream holds a line break")) : ok();
+    return breaks && holds("secret-line") ? Result<>(bad("the value for the stream holds a line break")) : ok();
 }
 
 }  // namespace parley

@@ -1,5 +1,6 @@
 #include "plugin/life.hpp"
 
+#include "base/guard.hpp"
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
@@ -214,6 +215,7 @@ void Life::cancel(std::uint64_t id, Fault as) {
     call.fate = Error(as, as == Fault::timed_out ? "the call took longer than its timeout"
                                                  : "the call was cancelled");
     link_->send(PARLEY_F_CANCEL, id, {});
+    if (!holds("cancel-grace")) return;
     call.timer = deps_.loop->after(limits::worker_cancel_grace, [this] {
         end("the worker was ended because a call did not stop when it was cancelled");
     });
@@ -305,7 +307,7 @@ void Life::on_ready(std::string_view body) {
     profile_ = body;
     if (auto failure = text_at(*report, "failure"); !failure.empty())
         return end("the sandbox is not complete: " + std::string(failure));
-    if (auto missing = missing_layer(spec_, *report); !missing.empty())
+    if (auto missing = missing_layer(spec_, *report); !missing.empty() && holds("layers"))
         return end("the sandbox is not complete: the worker does not report " + missing);
     stage_ = Stage::creating;
     link_->send(PARLEY_F_CREATE, 0, {spec_.config});
@@ -326,7 +328,7 @@ void Life::on_emit(std::uint64_t id, std::string_view body) {
     auto found = calls_.find(id);
     if (found == calls_.end()) return end("the worker emitted for a call that is not open");
     auto& call = found->second;
-    if (call.credit <= 0) return end("the worker emitted beyond its credit");
+    if (call.credit <= 0 && holds("credit")) return end("the worker emitted beyond its credit");
     call.credit -= static_cast<std::int64_t>(std::max<std::size_t>(body.size(), 1));
     auto self = shared_from_this();
     bool durable = call.durable;
@@ -341,8 +343,9 @@ void Life::on_emit(std::uint64_t id, std::string_view body) {
 void Life::on_complete(std::uint64_t id, std::string_view body) {
     std::int32_t status = 0;
     if (!take_number(body, status)) return end("the worker completed a call with a short frame");
-    if (!calls_.contains(id)) return end("the worker completed a call that is not open");
-    if (!is_utf8(body))
+    if (!calls_.contains(id) && holds("open-call"))
+        return end("the worker completed a call that is not open");
+    if (!is_utf8(body) && holds("utf8"))
         return finish(id, Error(Fault::peer_failed, "the plugin's answer is not UTF-8"));
     if (status == PARLEY_OK) return finish(id, std::string(body));
     finish(id, Error(fault_of(status), body.empty() ? word_of(status) : std::string(body)));

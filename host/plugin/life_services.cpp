@@ -1,5 +1,6 @@
 #include "plugin/life.hpp"
 
+#include "base/guard.hpp"
 #include "base/limits.hpp"
 
 #include <parley/frame.h>
@@ -15,9 +16,9 @@ namespace parley {
 void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view body) {
     std::uint64_t call = 0;
     std::uint32_t number = 0, length = 0;
-    if (id % 2 == 0 || operations_.contains(id))
+    if ((id % 2 == 0 || operations_.contains(id)) && holds("operation-id"))
         return end("the worker used an operation id that is not its own or not new");
-    if (!take_number(body, call) || !calls_.contains(call))
+    if (!take_number(body, call) || (!calls_.contains(call) && holds("service-call")))
         return end("the worker asked a service for a call that is not open");
     auto const& manifest = spec_.file->manifest();
     auto may = [&manifest](char const* service) {
@@ -31,7 +32,7 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
                           : type == PARLEY_F_KV          ? PARLEY_HOST_KV
                           : type == PARLEY_F_REVEAL      ? PARLEY_HOST_REVEAL
                                                          : PARLEY_HOST_TIMER;
-    if (!may(service)) return end(std::string("the manifest does not name ") + service);
+    if (!may(service) && holds("service-declared")) return end(std::string("the manifest does not name ") + service);
     if (operations_.size() >= limits::egress_per_worker)
         return end("the worker has too many operations open");
     std::shared_ptr<Operation> operation;

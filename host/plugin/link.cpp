@@ -1,5 +1,6 @@
 #include "plugin/link.hpp"
 
+#include "base/guard.hpp"
 #include "base/limits.hpp"
 #include "base/secret.hpp"
 
@@ -192,7 +193,7 @@ private:
         std::memcpy(&frame, bytes.data(), sizeof frame);
         if (frame.length > PARLEY_FRAME_BODY_MAX)
             return broken("the worker sent a frame that is too long"), false;
-        if (frame.flags & ~PARLEY_MORE)
+        if ((frame.flags & ~PARLEY_MORE) && holds("frame-flags"))
             return broken("the worker sent a frame with unknown flags"), false;
         if (bytes.size() < sizeof frame + frame.length) return false;
         auto body = bytes.substr(sizeof frame, frame.length);

@@ -1,4 +1,5 @@
 #include "plugin/services.hpp"
+#include "base/guard.hpp"
 #include "plugin/tape.hpp"
 
 #include "base/json.hpp"
@@ -124,7 +125,7 @@ public:
             found = found || holds_secret(name) || holds_secret(value);
         for (auto const& placement : asked_.placements)
             found = found || holds_secret(placement.prefix) || holds_secret(placement.suffix);
-        if (found)
+        if (found && holds("secret-in-request"))
             return fail(PARLEY_HTTP_FAILED,
                         Error(Fault::secret, "a secret stands in the request itself"));
         send(true);

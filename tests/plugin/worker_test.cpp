@@ -429,6 +429,9 @@ TEST_CASE("a service that the manifest does not name is not there", "[worker]") 
     Rig other("files");
     other.spec.grants = {};
     CHECK(other.call("service parley.host.http/1").text() == "not there");
+    // Nor for a plugin that goes round its worker and writes the frame itself.
+    auto timer = other.call("raw " + frame_hex(41, 0, 9, "040000000000000001000000"));
+    CHECK_THAT(timer.text(), Catch::Matchers::Contains("the manifest does not name"));
 }
 
 TEST_CASE("a timer fires, and the small store keeps what it is given", "[worker]") {
