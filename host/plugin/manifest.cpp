@@ -16,6 +16,7 @@
 #include <initializer_list>
 #include <set>
 #include <span>
+#include <utility>
 
 namespace parley {
 
@@ -293,6 +294,27 @@ Result<SkillSpec> read_skill(json::value const& value, std::string const& where,
     return skill;
 }
 
+Result<ChannelFeatures> read_channel(json::value const& value) {
+    TRY(reader, Reader::open(value, "channel", {"features"}));
+    std::vector<std::string> names;
+    MUST(reader.texts("features", names));
+    ChannelFeatures features;
+    std::pair<char const*, bool*> const all[] = {
+        {"buttons", &features.buttons},   {"edit", &features.edit},
+        {"typing", &features.typing},     {"draft", &features.draft},
+        {"markdown", &features.markdown}, {"commands", &features.commands}};
+    for (auto const& name : names) {
+        auto known = std::find_if(std::begin(all), std::end(all),
+                                  [&](auto const& one) { return name == one.first; });
+        if (known == std::end(all))
+            return reader.wrong("features",
+                                "names \"" + visible(clipped(name, 64)) + "\", which is none");
+        if (std::exchange(*known->second, true))
+            return reader.wrong("features", "names " + name + " twice");
+    }
+    return features;
+}
+
 Result<HookNeed> read_hook(json::value const& value, std::string const& where) {
     TRY(reader, Reader::open(value, where, {"point", "fail"}));
     HookNeed need;
@@ -436,7 +458,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
     TRY(top, Reader::open(*value, "top",
                           {"manifest", "id", "version", "summary", "abi", "roles", "requires",
                            "optional", "secrets", "egress", "grants", "config_schema", "skills",
-                           "hooks", "limits", "isolation"}));
+                           "hooks", "channel", "limits", "isolation"}));
     Manifest manifest;
     int format = 0;
     MUST(top.number("manifest", format, 0, INT32_MAX));
@@ -459,6 +481,12 @@ Result<Manifest> parse_manifest(std::string_view text) {
     MUST(read_all(top, "egress", manifest.egress, read_egress));
     MUST(read_all(top, "grants", manifest.grants, read_grant));
     MUST(read_all(top, "hooks", manifest.hooks, read_hook));
+    if (auto const* channel = top.find("channel")) {
+        if (!manifest.has_role(PARLEY_ROLE_CHANNEL))
+            return top.wrong("channel", "stands there without the role " PARLEY_ROLE_CHANNEL);
+        TRY(features, read_channel(*channel));
+        manifest.channel = features;
+    }
     MUST(read_all(top, "skills", manifest.skills, [&](auto const& item, std::string const& where) {
         return read_skill(item, where, manifest);
     }));

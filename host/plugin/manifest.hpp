@@ -63,6 +63,12 @@ enum class HookPoint {
 };
 char const* name_of(HookPoint point);
 
+// What a channel's plugin can do beyond text; the host asks for nothing else.
+struct ChannelFeatures {
+    bool buttons = false, edit = false, typing = false, draft = false, markdown = false;
+    bool commands = false;  // it tells /status, /stop and /new from messages by itself
+};
+
 struct HookNeed {
     HookPoint point = HookPoint::message_in;
     bool fails_open = false;  // what it cannot judge passes; undeclared means that it does not
@@ -79,6 +85,7 @@ struct Manifest {
     std::string config_schema = R"({"type":"object"})";
     std::vector<SkillSpec> skills;
     std::vector<HookNeed> hooks;
+    ChannelFeatures channel;
     int memory_mb = 0;       // 0: the host's default
     int pending_calls = 16;
     Isolation isolation = Isolation::reduced;  // the least that it agrees to run under

@@ -28,7 +28,7 @@ std::shared_ptr<CallSlots> make_call_slots();
 
 enum class Verb : unsigned {
     // role << 8 | index of the function in the role's struct
-    channel_run = 0x100, channel_send, channel_edit, channel_typing,
+    channel_run = 0x100, channel_send, channel_edit, channel_typing, channel_draft,
     provider_generate = 0x200, provider_list_models, provider_count_tokens, provider_embed,
     skill_invoke = 0x300, skill_reconcile, skill_preview, skill_list_dynamic,
     hook_on_event = 0x400,

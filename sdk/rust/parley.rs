@@ -142,6 +142,7 @@ pub mod abi {
         pub send: Option<parley_start_fn>,
         pub edit: Option<parley_start_fn>,
         pub typing: Option<parley_start_fn>,
+        pub draft: Option<parley_start_fn>,
     }
     #[repr(C)]
     pub struct parley_provider_v1 {
@@ -289,7 +290,7 @@ pub mod abi {
         assert!(size_of::<parley_id>() == 8 && size_of::<parley_status>() == 4);
         assert!(size_of::<parley_start_fn>() == 8 && size_of::<Option<parley_start_fn>>() == 8);
         assert!(size_of::<parley_host>() == 40 && size_of::<parley_entry>() == 56);
-        assert!(size_of::<parley_channel_v1>() == 40 && size_of::<parley_provider_v1>() == 40);
+        assert!(size_of::<parley_channel_v1>() == 48 && size_of::<parley_provider_v1>() == 40);
         assert!(size_of::<parley_skill_v1>() == 40 && size_of::<parley_hook_v1>() == 16);
         assert!(size_of::<parley_event_sink_v1>() == 16 && size_of::<parley_ack_sink_v1>() == 16);
         assert!(size_of::<parley_flow_sink_v1>() == 16);
@@ -969,6 +970,7 @@ fn unsupported() -> Outcome {
 pub trait Channel: Plugin {
     const EDIT: bool = false;
     const TYPING: bool = false;
+    const DRAFT: bool = false;
     fn run(&mut self, call: Call, request: Json) -> Outcome;
     fn send(&mut self, call: Call, request: Json) -> Outcome;
     /// Offered when `EDIT` is true.
@@ -977,6 +979,10 @@ pub trait Channel: Plugin {
     }
     /// Offered when `TYPING` is true.
     fn typing(&mut self, _call: Call, _request: Json) -> Outcome {
+        unsupported()
+    }
+    /// Offered when `DRAFT` is true.
+    fn draft(&mut self, _call: Call, _request: Json) -> Outcome {
         unsupported()
     }
 }
@@ -1733,7 +1739,7 @@ pub mod line {
         };
     }
     role_tables! {
-        channel Channel parley_channel_v1 "parley.channel/1" [run send] [edit EDIT typing TYPING];
+        channel Channel parley_channel_v1 "parley.channel/1" [run send] [edit EDIT typing TYPING draft DRAFT];
         provider Provider parley_provider_v1 "parley.provider/1"
             [generate] [list_models LIST_MODELS count_tokens COUNT_TOKENS embed EMBED];
         skill Skill parley_skill_v1 "parley.skill/1"

@@ -48,12 +48,13 @@ AT(parley_entry, destroy, 32);
 AT(parley_entry, get_interface, 40);
 AT(parley_entry, cancel, 48);
 
-SIZE(parley_channel_v1, 40);
+SIZE(parley_channel_v1, 48);
 AT(parley_channel_v1, reserved0, 4);
 AT(parley_channel_v1, run, 8);
 AT(parley_channel_v1, send, 16);
 AT(parley_channel_v1, edit, 24);
 AT(parley_channel_v1, typing, 32);
+AT(parley_channel_v1, draft, 40);
 
 SIZE(parley_provider_v1, 40);
 AT(parley_provider_v1, generate, 8);

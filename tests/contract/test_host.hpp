@@ -29,9 +29,9 @@ using parley::Json;
 using parley::json_of;
 
 enum class Verb {
-    channel_run, channel_send, channel_edit, channel_typing,
-    provider_generate, provider_list_models, provider_count_tokens, provider_embed,
-    skill_invoke, skill_reconcile, skill_preview, skill_list_dynamic,
+    channel_run, channel_send, channel_edit, channel_typing, channel_draft,
+    provider_generate = 16, provider_list_models, provider_count_tokens, provider_embed,
+    skill_invoke = 32, skill_reconcile, skill_preview, skill_list_dynamic,
 };
 
 // What is known of one call.
@@ -241,11 +241,11 @@ private:
         static constexpr char const* roles[] = {PARLEY_ROLE_CHANNEL, PARLEY_ROLE_PROVIDER,
                                                 PARLEY_ROLE_SKILL};
         auto const index = static_cast<std::size_t>(verb);
-        // Each role table is two numbers and then four verbs.
-        auto const* table = static_cast<char const*>(interface(roles[index / 4]));
+        // Each role table is two numbers and then its verbs.
+        auto const* table = static_cast<char const*>(interface(roles[index / 16]));
         if (!table) return nullptr;
         parley_start_fn out = nullptr;
-        std::memcpy(&out, table + 2 * sizeof(std::uint32_t) + index % 4 * sizeof out, sizeof out);
+        std::memcpy(&out, table + 2 * sizeof(std::uint32_t) + index % 16 * sizeof out, sizeof out);
         return out;
     }
 

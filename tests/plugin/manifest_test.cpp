@@ -143,6 +143,24 @@ TEST_CASE("a manifest that makes no sense is refused with the place", "[manifest
     CHECK_FALSE(parse_manifest(R"({"manifest":1,"manifest":1})"));
 }
 
+TEST_CASE("a channel names what it can do beyond text, and nobody else does", "[manifest]") {
+    auto channel = [](std::string const& role, std::string const& features) {
+        return R"({"manifest":1,"id":"org.example.chat","version":"1.0.0","abi":{"major":1,"minor":0},)"
+               R"("roles":["parley.)" +
+               role + R"(/1"],"channel":{"features":)" + features + "}}";
+    };
+    auto manifest = parse_manifest(channel("channel", R"(["buttons","edit"])"));
+    REQUIRE(manifest);
+    CHECK(manifest->channel.buttons);
+    CHECK(manifest->channel.edit);
+    CHECK_FALSE(manifest->channel.draft);
+    CHECK_FALSE(refusal(channel("channel", R"(["butons"])")).empty());
+    CHECK_FALSE(refusal(channel("channel", R"(["edit","edit"])")).empty());
+    CHECK_FALSE(refusal(channel("channel", R"("edit")")).empty());
+    CHECK_FALSE(refusal(channel("provider", "[]")).empty());
+    CHECK_FALSE(refusal(with(R"("channel":{"feature":[]})")).empty());
+}
+
 TEST_CASE("a hook names its points once each, and fails closed unless it says otherwise",
           "[manifest]") {
     auto hook = [](std::string const& hooks) {

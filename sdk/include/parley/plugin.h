@@ -122,6 +122,7 @@ typedef struct parley_channel_v1 {
     parley_start_fn send;   /* one message out, split as the service needs */
     parley_start_fn edit;   /* optional */
     parley_start_fn typing; /* optional */
+    parley_start_fn draft;  /* optional: the reply so far, while it is being written */
 } parley_channel_v1;
 
 #define PARLEY_ROLE_PROVIDER "parley.provider/1"

@@ -33,6 +33,7 @@ public:
     virtual void send(Call call, Json request) = 0;
     virtual void edit(Call call, Json) { call.fail("unsupported", "no such verb"); }
     virtual void typing(Call call, Json) { call.fail("unsupported", "no such verb"); }
+    virtual void draft(Call call, Json) { call.fail("unsupported", "no such verb"); }
 };
 
 class Provider {
@@ -140,7 +141,8 @@ struct Entry {
             static constexpr parley_channel_v1 table = {
                 sizeof table, 0, &start<Channel, &Channel::run>, &start<Channel, &Channel::send>,
                 offered<Channel, &Channel::edit>(&Type::edit),
-                offered<Channel, &Channel::typing>(&Type::typing)};
+                offered<Channel, &Channel::typing>(&Type::typing),
+                offered<Channel, &Channel::draft>(&Type::draft)};
             if (id == PARLEY_ROLE_CHANNEL) return &table;
         }
         if constexpr (std::is_base_of_v<Provider, Type>) {
