@@ -5,6 +5,7 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "plugin/setup.hpp"
+#include "plugin/spawner.hpp"
 
 #include <parley/frame.h>
 #define PARLEY_HOST_SIDE
@@ -90,10 +91,6 @@ Result<> Life::spawn() {
     words.on_exit = [weak](std::string const& how) {
         if (auto self = weak.lock()) self->exited(how);
     };
-    int descriptor = -1;
-    TRY(process, Process::spawn(*deps_.loop, deps_.worker_program, spec_.file->descriptor(),
-                                descriptor, std::move(words)));
-    process_ = std::move(process);
     Link::Told heard;
     heard.on_message = [weak](std::uint16_t type, std::uint64_t id, std::string_view body) {
         if (auto self = weak.lock()) self->heard(type, id, body);
@@ -107,7 +104,9 @@ Result<> Life::spawn() {
         auto operations = self->operations_;
         for (auto const& [id, operation] : operations) operation->drained();
     };
-    link_ = Link::open(*deps_.loop, descriptor, std::move(heard));
+    TRY(spawned, deps_.spawner->spawn(deps_, spec_, std::move(words), std::move(heard)));
+    process_ = std::move(spawned.process);
+    link_ = std::move(spawned.link);
     link_->send(PARLEY_F_SETUP, 0, {setup});
     timer_ = deps_.loop->after(limits::worker_start_time,
                                [this] { end("the worker did not start in time"); });

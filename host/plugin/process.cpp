@@ -94,16 +94,15 @@ std::string how_it_ended(siginfo_t const& facts, std::string const& last_words) 
 constexpr std::size_t line_bytes = 8 * 1024;
 constexpr auto line_pause = std::chrono::milliseconds(20);  // a flood costs the host little
 
-}  // namespace
-
-struct Process::Inside : std::enable_shared_from_this<Process::Inside> {
+// What is told of a process, for as long as it lives.
+struct Inside : std::enable_shared_from_this<Inside> {
     Inside(Loop& loop, int handle, int words)
         : loop(loop), handle(loop.context(), handle), words(loop.context(), words) {}
 
     Loop& loop;
     asio::posix::stream_descriptor handle;  // the pidfd
     asio::posix::stream_descriptor words;   // stdout and stderr
-    Told told;
+    Process::Told told;
     pid_t pid = 0;
     bool alive = true, silent = false;
     std::string line, last_words;
@@ -163,12 +162,28 @@ struct Process::Inside : std::enable_shared_from_this<Process::Inside> {
     }
 };
 
-Process::Process(std::shared_ptr<Inside> inside) : inside_(std::move(inside)) {}
+class WorkerProcess final : public Process {
+public:
+    explicit WorkerProcess(std::shared_ptr<Inside> inside) : inside_(std::move(inside)) {}
+    ~WorkerProcess() override {
+        inside_->silent = true;
+        end();
+    }
 
-Process::~Process() {
-    forget();
-    kill();
-}
+    int pid() const override { return inside_->alive ? inside_->pid : 0; }
+    void kill() override { end(); }
+    void forget() override { inside_->silent = true; }
+
+private:
+    void end() {
+        if (inside_->alive)
+            syscall(SYS_pidfd_send_signal, inside_->handle.native_handle(), SIGKILL, nullptr, 0);
+    }
+
+    std::shared_ptr<Inside> inside_;
+};
+
+}  // namespace
 
 Result<std::shared_ptr<Process>> Process::spawn(Loop& loop, std::filesystem::path const& program,
                                                 int plugin, int& link, Told told) {
@@ -197,28 +212,12 @@ Result<std::shared_ptr<Process>> Process::spawn(Loop& loop, std::filesystem::pat
         inside->wait_for_exit();
         inside->wait_for_words();
         link = ours.release();
-        return std::shared_ptr<Process>(new Process(std::move(inside)));
+        return std::shared_ptr<Process>(std::make_shared<WorkerProcess>(std::move(inside)));
     } catch (std::exception const& failure) {
         ::kill(pid, SIGKILL);
         waitpid(pid, nullptr, 0);
         return Error(Fault::unavailable, failure.what());
     }
-}
-
-int Process::pid() const {
-    return inside_->alive ? inside_->pid : 0;
-}
-bool Process::is_alive() const {
-    return inside_->alive;
-}
-
-void Process::kill() {
-    if (inside_->alive)
-        syscall(SYS_pidfd_send_signal, inside_->handle.native_handle(), SIGKILL, nullptr, 0);
-}
-
-void Process::forget() {
-    inside_->silent = true;
 }
 
 }  // namespace parley

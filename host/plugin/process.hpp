@@ -22,17 +22,11 @@ public:
     // `plugin` becomes descriptor 4 of the worker. `link` receives our end, which the caller owns.
     static Result<std::shared_ptr<Process>> spawn(Loop& loop, std::filesystem::path const& program,
                                                   int plugin, int& link, Told told);
-    ~Process();
+    virtual ~Process() = default;
 
-    int pid() const;
-    bool is_alive() const;
-    void kill();    // SIGKILL; on_exit follows
-    void forget();  // nothing more is told; it is still reaped
-
-private:
-    struct Inside;
-    std::shared_ptr<Inside> inside_;
-    explicit Process(std::shared_ptr<Inside> inside);
+    virtual int pid() const = 0;  // 0 once it has ended
+    virtual void kill() = 0;      // SIGKILL; on_exit follows
+    virtual void forget() = 0;    // nothing more is told; it is still reaped
 };
 
 }  // namespace parley

@@ -25,6 +25,8 @@ class HttpClient;
 class Tape;
 class CallSlots;  // who may start a per-call worker now; see limits::call_workers
 std::shared_ptr<CallSlots> make_call_slots();
+class Spawner;  // of worker processes
+std::shared_ptr<Spawner> make_spawner();
 
 enum class Verb : unsigned {
     // role << 8 | index of the function in the role's struct
@@ -91,6 +93,7 @@ struct WorkerDeps {
                        std::function<void()> durable)> kv_put;
     std::shared_ptr<Tape> tape;  // of HTTP, being recorded or played; usually none
     std::shared_ptr<CallSlots> call_slots = make_call_slots();  // shared by all workers of a host
+    std::shared_ptr<Spawner> spawner = make_spawner();
 };
 
 class Worker {

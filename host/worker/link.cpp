@@ -41,7 +41,7 @@ bool take_number(std::string_view& body, std::uint64_t& out) {
     return take(body, out);
 }
 
-bool Link::fill() {
+bool SocketLink::fill() {
     if (begin_ > 0) {
         std::memmove(in_, in_ + begin_, end_ - begin_);
         end_ -= begin_;
@@ -54,7 +54,7 @@ bool Link::fill() {
     }
 }
 
-bool Link::receive(Message& message) {
+bool SocketLink::receive(Message& message) {
     // A rare large message must not stay in memory for the life of the worker.
     if (whole_.capacity() > 1u << 20) whole_ = std::string();
     whole_.clear();
@@ -85,8 +85,8 @@ bool Link::receive(Message& message) {
     }
 }
 
-void Link::send(std::uint16_t type, std::uint64_t id,
-                std::initializer_list<std::string_view> body) {
+void SocketLink::send(std::uint16_t type, std::uint64_t id,
+                      std::initializer_list<std::string_view> body) {
     std::size_t left = 0;
     for (auto piece : body) left += piece.size();
     std::lock_guard lock(mutex_);
@@ -110,12 +110,12 @@ void Link::send(std::uint16_t type, std::uint64_t id,
     if (!on_strand()) write_out();
 }
 
-void Link::flush() {
+void SocketLink::flush() {
     std::lock_guard lock(mutex_);
     write_out();
 }
 
-void Link::write_out() {
+void SocketLink::write_out() {
     std::string_view left = out_;
     while (!left.empty()) {
         auto n = ::send(descriptor_, left.data(), left.size(), MSG_NOSIGNAL);

@@ -1,6 +1,7 @@
 #pragma once
 
 // The worker's end of the link: whole messages in, frames out. Any thread may send; one reads.
+// What the plugin's side needs is an interface, since tests have a link without a socket.
 #include <parley/frame.h>
 
 #include <cstdint>
@@ -19,14 +20,23 @@ struct Message {
 
 class Link {
 public:
-    explicit Link(int descriptor) : descriptor_(descriptor) {}
+    virtual ~Link() = default;
+    // The pieces form one body. Blocks while the host does not read, which it always does. What the
+    // reading thread sends may wait until it receives again: many answers, one system call.
+    virtual void send(std::uint16_t type, std::uint64_t id,
+                      std::initializer_list<std::string_view> body) = 0;
+    virtual void flush() = 0;
+};
+
+class SocketLink final : public Link {
+public:
+    explicit SocketLink(int descriptor) : descriptor_(descriptor) {}
 
     // Sends what is waiting, then blocks for the next message. False at the end of the link.
     bool receive(Message& message);
-    // The pieces form one body. Blocks while the host does not read, which it always does. What the
-    // reading thread sends may wait until it receives again: many answers, one system call.
-    void send(std::uint16_t type, std::uint64_t id, std::initializer_list<std::string_view> body);
-    void flush();
+    void send(std::uint16_t type, std::uint64_t id,
+              std::initializer_list<std::string_view> body) override;
+    void flush() override;
 
 private:
     bool fill();

@@ -46,7 +46,7 @@ std::string report(Profile const& profile) {
 int serve() {
     begin_life();
     this_is_the_strand();
-    auto link = std::make_unique<Link>(link_descriptor);
+    auto link = std::make_unique<SocketLink>(link_descriptor);
     Message message;
     if (!link->receive(message) || message.type != PARLEY_F_SETUP) return 1;
     auto setup = parse_setup(message.body);

@@ -1,10 +1,12 @@
 #include "plugin.hpp"
 
+#include <dlfcn.h>
 #include <boost/dll/shared_library.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 namespace parley::worker {
 
@@ -216,13 +218,14 @@ bool Plugin::refuse(parley_status status, std::string_view why) {
 bool Plugin::create(std::string const& path, std::string_view config) {
     namespace dll = boost::dll;
     try {
-        // Never unloaded: threads and exit handlers of the plugin may outlive any moment that we
-        // could choose. The process ends instead.
-        auto* library =
-            new dll::shared_library(path, dll::load_mode::rtld_now | dll::load_mode::rtld_local);
-        if (!library->has("parley_plugin_v1"))
+        // Never unloaded, whoever lets go of it: threads and exit handlers of the plugin may
+        // outlive any moment that we could choose. The process ends instead.
+        constexpr auto mode = dll::load_mode::rtld_now | dll::load_mode::rtld_local |
+                              static_cast<dll::load_mode::type>(RTLD_NODELETE);
+        dll::shared_library library(path, mode);
+        if (!library.has("parley_plugin_v1"))
             return refuse(PARLEY_E_UNSUPPORTED, "the file exports no parley_plugin_v1");
-        entry_ = &library->get<parley_entry const>("parley_plugin_v1");
+        entry_ = &library.get<parley_entry const>("parley_plugin_v1");
     } catch (std::exception const& failure) {
         return refuse(PARLEY_E_INTERNAL, failure.what());
     }
@@ -253,7 +256,7 @@ bool Plugin::create(std::string const& path, std::string_view config) {
 }
 
 void Plugin::destroy() {
-    if (entry_ && self_) entry_->destroy(self_);
+    if (entry_ && self_) entry_->destroy(std::exchange(self_, nullptr));
     link_.flush();
 }
 

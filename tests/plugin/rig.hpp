@@ -42,7 +42,8 @@ struct Rig {
     std::vector<std::string> used;  // secrets that were placed, and where
     std::shared_ptr<Worker> worker;
 
-    explicit Rig(std::string const& plugin) {
+    explicit Rig(std::string const& plugin) : Rig(zoo(plugin), plugin) {}
+    Rig(std::filesystem::path const& path, std::string const& plugin) {
         deps.loop = &loop;
         deps.http = &http;
         deps.worker_program = std::filesystem::path(BUILD_FOLDER) / "host/worker/parley-worker";
@@ -74,7 +75,7 @@ struct Rig {
                 store.erase(owner + "/" + key);
             loop.post(std::move(durable));
         };
-        auto file = PluginFile::read(zoo(plugin));
+        auto file = PluginFile::read(path);
         INFO((file ? std::string() : file.error().what));
         REQUIRE(file);
         spec.name = plugin;
@@ -101,7 +102,8 @@ struct Rig {
     }
 
     std::uint64_t begin(std::string request, Answer& answer, CallOptions options = {},
-                        std::function<void(std::function<void()>)> before_egress = {}) {
+                        std::function<void(std::function<void()>)> before_egress = {},
+                        Verb verb = Verb::skill_invoke) {
         CallSink sink;
         sink.on_emit = [&answer](std::string_view bytes) { answer.items.emplace_back(bytes); };
         sink.on_done = [&answer](Result<std::string> result) {
@@ -109,7 +111,7 @@ struct Rig {
             answer.result = std::move(result);
         };
         sink.before_egress = std::move(before_egress);
-        return get().start(Verb::skill_invoke, std::move(request), options, std::move(sink));
+        return get().start(verb, std::move(request), options, std::move(sink));
     }
 
     Answer call(std::string request, CallOptions options = {}) {

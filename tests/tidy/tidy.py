@@ -11,7 +11,7 @@ BANNED = [
     (r"\bsystem\(|\bpopen\(", set(), "a worker"),
     (r"\.detach\(\)", set(), "a thread that somebody joins"),
     (r"\bco_await\b|\bco_return\b", set(), "callbacks: the compiler miscompiles coroutines"),
-    (r"\bdlopen\(|boost/dll", {"plugin", "worker", "wire"}, "room plugin"),
+    (r"\bdlopen\(|boost/dll", {"worker", "wire"}, "a worker"),
     (r"\bprintf\(|std::cout|std::cerr", {"cli", "daemon", "worker"}, "Trace"),
 ]
 

@@ -1,0 +1,140 @@
+// Each shipped plugin has a scenario here, tagged with its folder's name; one without is a test
+// that fails. Whoever writes one keeps it in step: the far side speaks only when it is spoken to.
+#include "line_server.hpp"
+#include "stage.hpp"
+
+#include "wire/server.hpp"
+
+#include <fstream>
+
+using namespace parity;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::string generate(std::string const& text) {
+    return R"({"model":"m","max_output_tokens":100,"system":"be kind","skills":[],)"
+           R"("messages":[{"role":"user","text":")" +
+           text + R"("}]})";
+}
+
+}  // namespace
+
+TEST_CASE("provider_rehearsal says the same in the process and in a worker",
+          "[provider_rehearsal]") {
+    same_both_ways("provider_rehearsal", [](Stage& stage) {
+        for (auto const* text :
+             {"hello", "/reason so\\n/say ok\\n/call shell {\\\"command\\\": \\\"ls\\\"}",
+              "/stream 3 1 one two three", "/bytes 1000000", "/fail busy retryable", "/bad-utf8"})
+            stage.call(Verb::provider_generate, generate(text));
+        stage.call(Verb::provider_count_tokens, generate("hello"));
+        stage.call(Verb::provider_list_models, "{}");
+        Answer answer, other;
+        auto call = stage.start(Verb::provider_generate, generate("/say first\\n/hang"), answer);
+        stage.start(Verb::provider_generate, generate("/wait 5\\n/say between"), other);
+        CHECK(stage.until([&] { return !answer.items.empty() && other.result; }));
+        stage.cancel(call, answer);
+    });
+}
+
+TEST_CASE("provider_openai says the same in the process and in a worker", "[provider_openai]") {
+    same_both_ways("provider_openai", [](Stage& stage) {
+        std::vector<std::shared_ptr<Reply>> held;
+        HttpServer server(stage.loop, [&](Request request, std::shared_ptr<Reply> reply) {
+            Response response;
+            if (request.target == "/v1/models") {
+                response.body = R"({"data":[{"id":"gpt-x"},{"id":"gpt-y"}]})";
+            } else if (request.body.find("too often") != std::string::npos) {
+                response.status = 429;
+                response.headers = {{"Retry-After", "7"}};
+                response.body = R"({"error":{"message":"slow down","type":"rate_limit"}})";
+            } else if (request.body.find("wait") != std::string::npos) {
+                return held.push_back(std::move(reply));
+            } else {
+                response.content_type = "text/event-stream";
+                response.body =
+                    "data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n"
+                    "data: {\"choices\":[{\"delta\":{\"content\":\"lo\"},"
+                    "\"finish_reason\":\"stop\"}]}\n\n"
+                    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,"
+                    "\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
+            }
+            reply->send(std::move(response));
+        });
+        REQUIRE(server.listen_tcp("127.0.0.1", 0));
+        auto base = "http://127.0.0.1:" + std::to_string(server.port());
+        stage.transcript.name(base, "<server>");
+        stage.configure(R"({"base_url":")" + base + R"(/v1"})");
+        CHECK(stage.call(Verb::provider_generate, generate("hello")).items.size() == 4);
+        CHECK_FALSE(*stage.call(Verb::provider_generate, generate("too often")).result);
+        stage.call(Verb::provider_list_models, "{}");
+        Answer answer;
+        auto call = stage.start(Verb::provider_generate, generate("wait"), answer);
+        CHECK(stage.until([&] { return !held.empty(); }));
+        stage.cancel(call, answer);
+        server.stop();
+    });
+}
+
+TEST_CASE("channel_irc says the same in the process and in a worker", "[channel_irc]") {
+    same_both_ways("channel_irc", [](Stage& stage) {
+        LineServer server(
+            stage.loop,
+            {{"USER", ":irc.test CAP * LS :account-tag\r\n"},
+             {"CAP REQ", ":irc.test CAP bot ACK :account-tag\r\n"},
+             {"CAP END",
+              ":irc.test 001 bot :Welcome\r\n:irc.test 005 bot CHANTYPES=# :are "
+              "supported\r\n:irc.test 422 bot :no motd\r\n"},
+             {"JOIN",
+              ":bot!~bot@here JOIN #ops\r\n@account=ann :ann!~a@there PRIVMSG #ops :bot: "
+              "hi\r\n:irc.test PING :x\r\n"}});
+        stage.transcript.name(server.port(), "<port>");
+        stage.configure(R"({"host":"127.0.0.1","port":)" + server.port() +
+                        R"(,"tls":false,"nick":"bot","channels":["#ops"],)"
+                        R"("send_interval_ms":10000})");
+        Answer run;
+        auto call = stage.start(Verb::channel_run, R"({"instance":"irc"})", run);
+        auto said = [&](char const* what) {
+            return std::any_of(run.items.begin(), run.items.end(), [&](auto const& item) {
+                return item.find(what) != std::string::npos;
+            });
+        };
+        CHECK(stage.until([&] { return said("account:ann"); }));
+        CHECK_THAT(
+            stage
+                .call(Verb::channel_send, R"({"id":"o-1","conversation":"#ops","text":"one\ntwo"})")
+                .text(),
+            Contains("\"parts\":2"));
+        CHECK_FALSE(
+            *stage.call(Verb::channel_send, R"({"id":"o-2","conversation":"not one","text":"x"})")
+                 .result);
+        stage.call(Verb::channel_typing, R"({"conversation":"#ops"})");
+        stage.cancel(call, run);
+    });
+}
+
+TEST_CASE("skill_files says the same in the process and in a worker", "[skill_files]") {
+    same_both_ways("skill_files", [](Stage& stage) {
+        stage.grant_all();
+        std::ofstream(stage.granted("workspace") / "notes") << "one\ntwo\nthree\n";
+        for (auto const& [skill, arguments] : std::vector<std::pair<char const*, char const*>>{
+                 {"write_file", R"({"path":"folder/new","content":"four\nfive\n"})"},
+                 {"edit_file", R"({"path":"notes","old":"two","new":"2"})"},
+                 {"read_file", R"({"path":"notes","start_line":2})"},
+                 {"list_files", "{}"},
+                 {"search_files", R"({"pattern":"f[io]"})"},
+                 {"read_file", R"({"path":"../outside"})"},
+                 {"read_file", R"({"path":"missing"})"}})
+            CHECK(stage.invoke(skill, arguments).result);
+    });
+}
+
+TEST_CASE("skill_shell says the same in the process and in a worker", "[skill_shell]") {
+    same_both_ways("skill_shell", [](Stage& stage) {
+        stage.grant_all();
+        CHECK_THAT(
+            stage.invoke("shell", R"({"command":"echo one; pwd; echo two > made; ls; exit 3"})")
+                .text(),
+            Contains("one") && Contains("made") && Contains("exit status 3"));
+    });
+}

@@ -1,0 +1,47 @@
+#pragma once
+
+// Where a scenario is played: one plugin under the real services, and the transcript of its link.
+// A scenario is a function of a stage; same_both_ways() plays it in the process and in a worker.
+#include "../plugin/rig.hpp"
+#include "../temp_folder.hpp"
+#include "transcript.hpp"
+
+#include <functional>
+#include <string>
+
+namespace parity {
+
+// Outlives the rig, whose workers speak to the end.
+struct Record {
+    Transcript transcript;
+    TempFolder folder;  // holds what is granted
+};
+
+struct Stage : Record, Rig {
+    Stage(std::filesystem::path const& plugin, std::shared_ptr<Spawner> spawner);
+
+    // Before the first call: the configuration, and what follows from it.
+    void configure(std::string const& config);
+    // The plugin's grants, each a folder of its name or the right to run.
+    void grant_all();
+    std::filesystem::path granted(std::string const& name) const { return folder.path / name; }
+
+    std::uint64_t start(Verb verb, std::string const& request, Answer& answer);
+    Answer call(Verb verb, std::string const& request);
+    Answer invoke(std::string const& skill, std::string const& arguments);
+    void cancel(std::uint64_t call, Answer const& answer);
+};
+
+using Play = std::function<void(Stage&)>;
+
+struct Played {
+    std::string in_process, in_worker;
+    // The first line in which they differ, of each; empty when they are the same.
+    std::string difference() const;
+};
+Played play_both_ways(std::filesystem::path const& plugin, Play const& play);
+
+// Of a shipped plugin, by the name of its folder.
+void same_both_ways(std::string const& plugin, Play const& play);
+
+}  // namespace parity
