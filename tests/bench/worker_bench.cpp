@@ -1,44 +1,90 @@
-// What a worker costs: its start, a call's round trip, a stream's throughput, its memory.
-// parley_bench_worker WORKER PLUGIN.so, with the plugin zoo_zoo.so; prints a table, asserts
-// nothing.
+// What a worker costs, beside the same plugin called in this very process: its start, a call's
+// round trip, a stream's throughput; and its memory. The two take turns, so that the machine's mood
+// meets both. parley_bench_worker WORKER PLUGIN.so, with the plugin zoo_zoo.so; prints a table,
+// asserts nothing.
 #include "base/loop.hpp"
+#include "in_process.hpp"
 #include "plugin/worker.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
-#include <sstream>
+#include <string>
+#include <vector>
 
 using namespace parley;
 using Clock = std::chrono::steady_clock;
 
 namespace {
 
+constexpr int rounds = 5;
+constexpr std::array<int, 3> sizes{64, 4096, 65536};
+
 double us_since(Clock::time_point begin) {
     return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
 }
 
-double at(std::vector<double>& sorted, double share) {
-    std::sort(sorted.begin(), sorted.end());
-    return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
+double at(std::vector<double>& samples, double share) {
+    std::sort(samples.begin(), samples.end());
+    return samples[static_cast<std::size_t>(share * static_cast<double>(samples.size() - 1))];
 }
 
-struct Bench {
+void need(bool good, char const* what) {
+    if (good) return;
+    std::fprintf(stderr, "failed: %s\n", what);
+    std::exit(1);
+}
+
+// Memory of a process and its children, in KiB.
+struct Memory {
+    long resident = 0, proportional = 0;
+    int processes = 0;
+};
+void add_memory(Memory& sum, int pid) {
+    auto process = "/proc/" + std::to_string(pid);
+    std::ifstream in(process + "/smaps_rollup");
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with("Rss:")) sum.resident += std::strtol(line.c_str() + 4, nullptr, 10);
+        if (line.starts_with("Pss:"))
+            sum.proportional += std::strtol(line.c_str() + 4, nullptr, 10);
+    }
+    ++sum.processes;
+    std::ifstream children(process + "/task/" + std::to_string(pid) + "/children");
+    for (int child; children >> child;) add_memory(sum, child);
+}
+
+// One way to hold the plugin, and what was measured of it.
+struct Side {
     Loop loop;
     WorkerDeps deps;
     WorkerSpec spec;
     std::shared_ptr<Worker> worker;
     std::size_t items = 0, bytes = 0;
 
-    void begin() { worker = Worker::create(deps, spec); }
+    std::vector<double> starts, answers, trips;  // us each
+    double crowd_us = 0, crowd_calls = 0;
+    struct Stream {
+        double us = 0, items = 0, bytes = 0;
+    };
+    std::array<Stream, sizes.size()> streams;
+
+    void begin() {
+        worker = Worker::create(deps, spec);
+        worker->start_now();
+        while (worker->state() == Worker::State::starting)
+            loop.run_for(std::chrono::milliseconds(1));
+        need(worker->state() == Worker::State::ready, "a start");
+    }
     void end() {
         worker->stop();
         worker.reset();
         loop.run_for(std::chrono::milliseconds(5));
     }
-    // Calls `request`, `count` times, at most `open` at once; false when one fails.
-    bool calls(std::string const& request, int count, int open, std::vector<double>* each) {
+    // Calls `request`, `count` times, at most `open` at once.
+    void calls(std::string const& request, int count, int open, std::vector<double>* each) {
         int begun = 0, done = 0;
         bool good = true;
         std::function<void()> next = [&] {
@@ -55,26 +101,42 @@ struct Bench {
         };
         while (begun < open && begun < count) next();
         while (done < count && good) loop.run_for(std::chrono::milliseconds(1));
-        return good;
+        need(good, "a call");
+    }
+
+    void measure() {
+        for (int i = 0; i < 20; ++i) {
+            auto begun = Clock::now();
+            begin();
+            starts.push_back(us_since(begun));
+            calls("echo x", 1, 1, nullptr);
+            answers.push_back(us_since(begun));
+            end();
+        }
+        begin();
+        calls("echo hello", 500, 1, nullptr);
+        calls("echo hello", 5000, 1, &trips);
+        auto begun = Clock::now();
+        calls("echo hello", 30000, 16, nullptr);
+        crowd_us += us_since(begun);
+        crowd_calls += 30000;
+        for (std::size_t i = 0; i < sizes.size(); ++i) {
+            items = bytes = 0;
+            auto count = sizes[i] > 10000 ? 2000 : 20000;
+            begun = Clock::now();
+            calls("stream " + std::to_string(count) + ' ' + std::to_string(sizes[i]), 1, 1,
+                  nullptr);
+            streams[i].us += us_since(begun);
+            streams[i].items += static_cast<double>(items);
+            streams[i].bytes += static_cast<double>(bytes);
+        }
+        end();
     }
 };
 
-// Of a process and its children, in KiB.
-long proportional_kib(int pid) {
-    long kib = 0;
-    std::ifstream in("/proc/" + std::to_string(pid) + "/smaps_rollup");
-    for (std::string line; std::getline(in, line);)
-        if (line.starts_with("Pss:")) kib = std::strtol(line.c_str() + 4, nullptr, 10);
-    std::ifstream children("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) +
-                           "/children");
-    for (int child; children >> child;) kib += proportional_kib(child);
-    return kib;
-}
-
-void row(char const* what, char const* format, double a, double b) {
-    std::printf("%-38s ", what);
-    std::printf(format, a, b);
-    std::printf("\n");
+void row(std::string const& what, double worker, double in_process) {
+    std::printf("%-40s %12.2f %12.2f %9.2f\n", what.c_str(), worker, in_process,
+                worker / in_process);
 }
 
 }  // namespace
@@ -83,45 +145,40 @@ int main(int argc, char** argv) {
     if (argc != 3) return std::fprintf(stderr, "parley_bench_worker WORKER PLUGIN.so\n"), 2;
     auto file = PluginFile::read(argv[2]);
     if (!file) return std::fprintf(stderr, "%s\n", file.error().what.c_str()), 1;
-    Bench bench;
-    bench.deps.loop = &bench.loop;
-    bench.deps.worker_program = argv[1];
-    bench.spec.name = "bench";
-    bench.spec.file = *file;
-
-    std::vector<double> starts;
-    for (int i = 0; i < 50; ++i) {
-        auto begun = Clock::now();
-        bench.begin();
-        if (!bench.calls("echo x", 1, 1, nullptr)) return std::fprintf(stderr, "no start\n"), 1;
-        starts.push_back(us_since(begun));
-        bench.end();
+    Side strict, near;
+    for (auto* side : {&strict, &near}) {
+        side->deps.loop = &side->loop;
+        side->deps.worker_program = argv[1];
+        side->spec.name = "bench";
+        side->spec.file = *file;
     }
-    row("start to the first answer, p50 / p99", "%8.2f / %8.2f ms", at(starts, .5) / 1e3,
-        at(starts, .99) / 1e3);
+    near.deps.spawner = parity::in_process_spawner();
 
-    bench.begin();
-    std::vector<double> trips;
-    bench.calls("echo hello", 2000, 1, nullptr);
-    bench.calls("echo hello", 20000, 1, &trips);
-    row("round trip, p50 / p99", "%8.1f / %8.1f us", at(trips, .5), at(trips, .99));
-    auto begun = Clock::now();
-    bench.calls("echo hello", 100000, 16, nullptr);
-    auto spent = us_since(begun);
-    row("16 calls open: each, and a second", "%8.1f us / %8.0f", spent / 100000, 1e11 / spent);
-    for (int size : {64, 4096, 65536}) {
-        bench.items = bench.bytes = 0;
-        int count = size > 10000 ? 5000 : 50000;
-        begun = Clock::now();
-        if (!bench.calls("stream " + std::to_string(count) + ' ' + std::to_string(size), 1, 1,
-                         nullptr))
-            return std::fprintf(stderr, "the stream failed\n"), 1;
-        spent = us_since(begun);
-        auto what = "stream of " + std::to_string(size) + " bytes: chunks, MB a second";
-        row(what.c_str(), "%8.0f / %8.0f", static_cast<double>(bench.items) * 1e6 / spent,
-            static_cast<double>(bench.bytes) / spent);
+    strict.begin();
+    Memory idle;
+    add_memory(idle, strict.worker->pid());
+    strict.end();
+    for (int i = 0; i < rounds; ++i) {
+        strict.measure();
+        near.measure();
     }
-    row("memory of worker and guard, PSS", "%8.2f MB%.0s",
-        static_cast<double>(proportional_kib(bench.worker->pid())) / 1024, 0);
-    bench.end();
+
+    std::printf("%-40s %12s %12s %9s\n", "", "worker", "in process", "ratio");
+    row("start to ready, p50, ms", at(strict.starts, .5) / 1e3, at(near.starts, .5) / 1e3);
+    row("start to ready, p99, ms", at(strict.starts, .99) / 1e3, at(near.starts, .99) / 1e3);
+    row("start to the first answer, p50, ms", at(strict.answers, .5) / 1e3,
+        at(near.answers, .5) / 1e3);
+    row("round trip, p50, us", at(strict.trips, .5), at(near.trips, .5));
+    row("round trip, p99, us", at(strict.trips, .99), at(near.trips, .99));
+    row("16 calls open: us each", strict.crowd_us / strict.crowd_calls,
+        near.crowd_us / near.crowd_calls);
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+        auto const &a = strict.streams[i], &b = near.streams[i];
+        auto what = "stream of " + std::to_string(sizes[i]) + " bytes: ";
+        row(what + "items a second", a.items * 1e6 / a.us, b.items * 1e6 / b.us);
+        row(what + "MB a second", a.bytes / a.us, b.bytes / b.us);
+    }
+    std::printf("an idle worker, %d processes: %.2f MB resident, %.2f MB of its own share (PSS)\n",
+                idle.processes, static_cast<double>(idle.resident) / 1024,
+                static_cast<double>(idle.proportional) / 1024);
 }
