@@ -19,16 +19,24 @@ namespace {
 namespace fs = std::filesystem;
 using namespace bench;
 
-constexpr int rounds = 10;
+constexpr int rounds = 20;
+
+double median(std::vector<double> samples) {
+    auto middle = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
+    std::nth_element(samples.begin(), middle, samples.end());
+    return *middle;
+}
+
+// What rounds of conversations gave.
+struct Rounds {
+    std::vector<double> turns_a_second, median_ms, cpu_ms;
+    std::int64_t failed = 0;
+};
 
 struct Host {
     std::string folder, token;
     int port = 0;
     std::unique_ptr<Program> program;
-
-    // Of one number of sessions, over all rounds.
-    std::vector<std::int64_t> latencies_us;
-    std::int64_t turns = 0, wall_us = 0, cpu_us = 0, failed = 0;
 
     // `parley`: whose plugins and worker it uses.
     void begin(std::string const& binary, fs::path const& parley, int its_port) {
@@ -70,34 +78,25 @@ struct Host {
         return sum;
     }
 
-    void forget() {
-        latencies_us.clear();
-        turns = wall_us = cpu_us = failed = 0;
-    }
-    void talk(int sessions, std::int64_t count, std::string const& text,
-              std::string const& prefix) {
+    void talk(int sessions, std::int64_t count, std::string const& text, std::string const& prefix,
+              Rounds& out) {
         auto before = spent_us();
         auto figures = converse(port, token, sessions, count, text, prefix);
-        cpu_us += spent_us() - before;
-        wall_us += figures.wall_us;
-        turns += figures.turns;
-        failed += figures.failed;
-        latencies_us.insert(latencies_us.end(), figures.latencies_us.begin(),
-                            figures.latencies_us.end());
-    }
-
-    double turns_a_second() const {
-        return static_cast<double>(turns) * 1e6 / static_cast<double>(wall_us);
-    }
-    double cpu_ms() const {
-        return static_cast<double>(cpu_us) / 1000 / static_cast<double>(turns);
-    }
-    double median_ms() {
-        auto middle = latencies_us.begin() + static_cast<std::ptrdiff_t>(latencies_us.size() / 2);
-        std::nth_element(latencies_us.begin(), middle, latencies_us.end());
-        return static_cast<double>(*middle) / 1000;
+        auto turns = static_cast<double>(std::max<std::int64_t>(figures.turns, 1));
+        out.cpu_ms.push_back(static_cast<double>(spent_us() - before) / 1000 / turns);
+        out.turns_a_second.push_back(turns * 1e6 / static_cast<double>(figures.wall_us));
+        std::vector<double> latencies(figures.latencies_us.begin(), figures.latencies_us.end());
+        out.median_ms.push_back(median(std::move(latencies)) / 1000);
+        out.failed += figures.failed;
     }
 };
+
+// Of each round's pair, since what disturbs a machine disturbs neighbours alike.
+double ratio(std::vector<double> const& isolated, std::vector<double> const& near) {
+    std::vector<double> each;
+    for (std::size_t i = 0; i < isolated.size(); ++i) each.push_back(isolated[i] / near[i]);
+    return median(std::move(each));
+}
 
 void table(char const* title, Host& isolated, Host& near, std::int64_t turns,
            std::string const& text) {
@@ -105,25 +104,23 @@ void table(char const* title, Host& isolated, Host& near, std::int64_t turns,
                 "p50 ms", "ratio", "cpu ms", "ratio");
     static int row = 0;
     for (int sessions : {1, 8, 32}) {
-        ++row;
-        for (auto* host : {&isolated, &near}) host->forget();
-        // The first round warms up and is not counted.
-        for (int round = 0; round <= rounds; ++round) {
-            auto prefix = "r" + std::to_string(row) + '-' + std::to_string(round) + '-';
-            auto count =
-                std::max<std::int64_t>(turns * std::min(sessions, 8) / 8 / rounds, sessions);
-            bool swapped = round % 2 == 1;
-            (swapped ? near : isolated).talk(sessions, count, text, prefix);
-            (swapped ? isolated : near).talk(sessions, count, text, prefix);
-            if (round == 0)
-                for (auto* host : {&isolated, &near}) host->forget();
+        auto const count = std::max<std::int64_t>(turns / rounds, 4 * sessions);
+        auto const prefix = "r" + std::to_string(++row) + '-';
+        Rounds a, b, warmth;
+        isolated.talk(sessions, count, text, prefix, warmth);
+        near.talk(sessions, count, text, prefix, warmth);
+        for (int round = 0; round < rounds; ++round) {
+            auto name = prefix + std::to_string(round) + '-';
+            if (round % 2 == 0) isolated.talk(sessions, count, text, name, a);
+            near.talk(sessions, count, text, name, b);
+            if (round % 2 == 1) isolated.talk(sessions, count, text, name, a);
         }
-        auto a = isolated.median_ms(), b = near.median_ms();
         std::printf("%8d %10.0f %10.0f %8.3f %8.2f %8.2f %8.3f %8.3f %8.3f %8.3f%s\n", sessions,
-                    isolated.turns_a_second(), near.turns_a_second(),
-                    isolated.turns_a_second() / near.turns_a_second(), a, b, a / b,
-                    isolated.cpu_ms(), near.cpu_ms(), isolated.cpu_ms() / near.cpu_ms(),
-                    isolated.failed + near.failed ? "  FAILED" : "");
+                    median(a.turns_a_second), median(b.turns_a_second),
+                    ratio(a.turns_a_second, b.turns_a_second), median(a.median_ms),
+                    median(b.median_ms), ratio(a.median_ms, b.median_ms), median(a.cpu_ms),
+                    median(b.cpu_ms), ratio(a.cpu_ms, b.cpu_ms),
+                    a.failed + b.failed ? "  FAILED" : "");
         std::fflush(stdout);
     }
 }

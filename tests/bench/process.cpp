@@ -50,18 +50,18 @@ Program::~Program() {
 
 Usage Program::usage_of(int pid) {
     Usage usage;
-    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-    std::string text((std::istreambuf_iterator<char>(stat)), {});
-    auto after = text.rfind(')');
-    if (after == std::string::npos) return usage;
-    std::istringstream fields(text.substr(after + 2));
-    std::string field;
-    std::int64_t ticks = 0;
-    for (int i = 3; fields >> field; ++i) {
-        if (i == 14 || i == 15) ticks += std::atoll(field.c_str());
-        if (i == 24) usage.resident_kb = std::atoll(field.c_str()) * (sysconf(_SC_PAGESIZE) / 1024);
+    auto const process = "/proc/" + std::to_string(pid);
+    std::int64_t resident_pages = 0, spent_ns = 0;
+    std::ifstream(process + "/statm").ignore(64, ' ') >> resident_pages;
+    usage.resident_kb = resident_pages * (sysconf(_SC_PAGESIZE) / 1024);
+    // Of each thread, in nanoseconds; the process's own count is in hundredths of a second.
+    std::error_code error;
+    for (auto const& thread : std::filesystem::directory_iterator(process + "/task", error)) {
+        std::int64_t ns = 0;
+        std::ifstream(thread.path() / "schedstat") >> ns;
+        spent_ns += ns;
     }
-    usage.cpu_us = ticks * 1'000'000 / sysconf(_SC_CLK_TCK);
+    usage.cpu_us = spent_ns / 1000;
     return usage;
 }
 

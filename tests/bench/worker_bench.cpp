@@ -6,6 +6,10 @@
 #include "in_process.hpp"
 #include "plugin/worker.hpp"
 
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -54,6 +58,31 @@ void add_memory(Memory& sum, int pid) {
     ++sum.processes;
     std::ifstream children(process + "/task/" + std::to_string(pid) + "/children");
     for (int child; children >> child;) add_memory(sum, child);
+}
+
+// What two processes and a socket pair cost by themselves: a few bytes there and back.
+void bare_trips(int count, std::vector<double>& each) {
+    int ends[2];
+    need(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "a socket pair");
+    char bytes[32] = {};
+    auto child = fork();
+    need(child >= 0, "a process");
+    if (child == 0) {
+        close(ends[0]);
+        while (recv(ends[1], bytes, sizeof bytes, 0) > 0 &&
+               send(ends[1], bytes, sizeof bytes, MSG_NOSIGNAL) > 0) {
+        }
+        _exit(0);
+    }
+    close(ends[1]);
+    for (int i = 0; i < count; ++i) {
+        auto begun = Clock::now();
+        need(send(ends[0], bytes, sizeof bytes, MSG_NOSIGNAL) > 0, "a bare send");
+        need(recv(ends[0], bytes, sizeof bytes, 0) > 0, "a bare answer");
+        each.push_back(us_since(begun));
+    }
+    close(ends[0]);
+    waitpid(child, nullptr, 0);
 }
 
 // One way to hold the plugin, and what was measured of it.
@@ -158,7 +187,9 @@ int main(int argc, char** argv) {
     Memory idle;
     add_memory(idle, strict.worker->pid());
     strict.end();
+    std::vector<double> bare;
     for (int i = 0; i < rounds; ++i) {
+        bare_trips(5000, bare);
         strict.measure();
         near.measure();
     }
@@ -178,6 +209,8 @@ int main(int argc, char** argv) {
         row(what + "items a second", a.items * 1e6 / a.us, b.items * 1e6 / b.us);
         row(what + "MB a second", a.bytes / a.us, b.bytes / b.us);
     }
+    std::printf("two bare processes and a socket pair: round trip p50 %.2f us, p99 %.2f us\n",
+                at(bare, .5), at(bare, .99));
     std::printf("an idle worker, %d processes: %.2f MB resident, %.2f MB of its own share (PSS)\n",
                 idle.processes, static_cast<double>(idle.resident) / 1024,
                 static_cast<double>(idle.proportional) / 1024);
