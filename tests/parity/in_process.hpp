@@ -5,9 +5,9 @@
 // own code for plugins (host/worker/plugin.cpp), so that a sanitizer sees host and plugin at once,
 // and so that a real worker can be compared with what it should be: a plugin at a distance.
 //
-// What it cannot show: confinement, of which there is none; a plugin that hangs or crashes, which is
-// the end of the program; frames on a socket, and the threads on its two sides; and the death of what
-// a plugin keeps in globals, which live on to the next life of the same PluginFile.
+// What it cannot show: confinement, of which there is none; a plugin that hangs or crashes, which
+// is the end of the program; frames on a socket, and the threads on its two sides; and the death of
+// what a plugin keeps in globals, which live on to the next life of the same PluginFile.
 #include "plugin/spawner.hpp"
 
 namespace parity {

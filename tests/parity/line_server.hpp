@@ -22,12 +22,14 @@ class LineServer {
 public:
     using Script = std::vector<std::pair<std::string, std::string>>;
 
-    LineServer(parley::Loop& loop, Script script)
+    LineServer(parley::Loop& loop, Script script, std::string greeting = "")
         : script_(std::move(script)),
           acceptor_(loop.context(), {boost::asio::ip::make_address("127.0.0.1"), 0}),
           peer_(loop.context()) {
-        acceptor_.async_accept(peer_, [this](auto error) {
-            if (!error) read();
+        acceptor_.async_accept(peer_, [this, greeting = std::move(greeting)](auto error) {
+            if (error) return;
+            boost::asio::write(peer_, boost::asio::buffer(greeting));
+            read();
         });
     }
     std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }

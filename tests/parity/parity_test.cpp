@@ -94,12 +94,7 @@ TEST_CASE("channel_irc says the same in the process and in a worker", "[channel_
                         R"("send_interval_ms":10000})");
         Answer run;
         auto call = stage.start(Verb::channel_run, R"({"instance":"irc"})", run);
-        auto said = [&](char const* what) {
-            return std::any_of(run.items.begin(), run.items.end(), [&](auto const& item) {
-                return item.find(what) != std::string::npos;
-            });
-        };
-        CHECK(stage.until([&] { return said("account:ann"); }));
+        CHECK(stage.carried("account:ann"));
         CHECK_THAT(
             stage
                 .call(Verb::channel_send, R"({"id":"o-1","conversation":"#ops","text":"one\ntwo"})")
@@ -109,6 +104,55 @@ TEST_CASE("channel_irc says the same in the process and in a worker", "[channel_
             *stage.call(Verb::channel_send, R"({"id":"o-2","conversation":"not one","text":"x"})")
                  .result);
         stage.call(Verb::channel_typing, R"({"conversation":"#ops"})");
+        stage.cancel(call, run);
+    });
+}
+
+TEST_CASE("channel_email says the same in the process and in a worker", "[channel_email]") {
+    same_both_ways("channel_email", [](Stage& stage) {
+        std::string const mail =
+            "From: Ann <ann@example.org>\r\nTo: bot@parley.example\r\nSubject: lunch\r\n"
+            "Message-ID: <m1@example.org>\r\n\r\nAt noon?\r\n";
+        auto const size = std::to_string(mail.size());
+        LineServer imap(
+            stage.loop,
+            {{"p1 CAPABILITY", "* CAPABILITY IMAP4rev1 IDLE SASL-IR AUTH=PLAIN\r\np1 OK done\r\n"},
+             {"p2 AUTHENTICATE PLAIN ", "p2 OK in\r\n"},
+             {"p3 SELECT", "* OK [UIDVALIDITY 5]\r\n* OK [UIDNEXT 9]\r\np3 OK done\r\n"},
+             {"p4 UID SEARCH UID 8:*", "* SEARCH 8\r\np4 OK done\r\n"},
+             {"p5 UID FETCH 8", "* 1 FETCH (UID 8 RFC822.SIZE " + size + " BODY[]<0> {" + size +
+                                    "}\r\n" + mail + ")\r\np5 OK done\r\n"},
+             {"p6 IDLE", "+ idling\r\n"},
+             {"DONE", "p6 OK done\r\n"},
+             {"p7 UID STORE 8", "p7 OK done\r\n"},
+             {"p8 IDLE", "+ idling\r\n"}},
+            "* OK ready\r\n");
+        LineServer smtp(stage.loop,
+                        {{"EHLO", "250-here\r\n250 AUTH PLAIN\r\n"},
+                         {"AUTH PLAIN ", "235 in\r\n"},
+                         {"MAIL FROM", "250 ok\r\n"},
+                         {"RCPT TO", "250 ok\r\n"},
+                         {"DATA", "354 go on\r\n"},
+                         {".", "250 taken\r\n"}},
+                        "220 ready\r\n");
+        stage.transcript.name(imap.port(), "<imap>");
+        stage.transcript.name(smtp.port(), "<smtp>");
+        stage.transcript.time_between("Date: ", "\\x0d");
+        stage.configure(R"({"address":"bot@parley.example","tls":false,)"
+                        R"("imap_host":"127.0.0.1","smtp_host":"127.0.0.1","imap_port":)" +
+                        imap.port() + R"(,"smtp_port":)" + smtp.port() + "}");
+        Answer run;
+        auto call = stage.start(Verb::channel_run, R"({"instance":"mail","cursor":"5:7"})", run);
+        CHECK(stage.carried("At noon?"));
+        CHECK(stage.carried("+ idling"));
+        stage.worker->acknowledge(call, "5:8", 100);
+        CHECK(stage.carried("+ idling", 2));
+        CHECK_THAT(stage
+                       .call(Verb::channel_send,
+                             R"({"id":"o-1","conversation":"ann@example.org <m1@example.org>",)"
+                             R"("text":"At one."})")
+                       .text(),
+                   Contains("\"parts\":1"));
         stage.cancel(call, run);
     });
 }

@@ -73,6 +73,15 @@ void Stage::cancel(std::uint64_t call, Answer const& answer) {
     CHECK(until([&] { return answer.result.has_value(); }));
 }
 
+bool Stage::carried(std::string const& text, int times) {
+    return until([&] {
+        auto all = transcript.text();
+        int count = 0;
+        for (auto at = all.find(text); at != all.npos; at = all.find(text, at + 1)) ++count;
+        return count >= times;
+    });
+}
+
 namespace {
 
 std::string played(fs::path const& plugin, Play const& play, std::shared_ptr<Spawner> spawner) {

@@ -30,6 +30,8 @@ struct Stage : Record, Rig {
     Answer call(Verb verb, std::string const& request);
     Answer invoke(std::string const& skill, std::string const& arguments);
     void cancel(std::uint64_t call, Answer const& answer);
+    // Until the link has carried this so many times: how a scenario keeps step with its far side.
+    bool carried(std::string const& text, int times = 1);
 };
 
 using Play = std::function<void(Stage&)>;

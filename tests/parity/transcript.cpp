@@ -133,6 +133,10 @@ void Transcript::name(std::filesystem::path const& path, std::string const& name
     names_.emplace_back(path.string(), name);
 }
 
+void Transcript::time_between(std::string begin, std::string end) {
+    times_.emplace_back(std::move(begin), std::move(end));
+}
+
 std::size_t Transcript::ordinal(std::size_t life, std::uint64_t call) {
     auto [found, is_new] = calls_.try_emplace({life, call}, texts_.size());
     if (is_new) texts_.push_back("call " + std::to_string(found->second) + "\n");
@@ -183,6 +187,11 @@ std::string Transcript::text() const {
     for (auto const& [path, name] : names_)
         for (auto at = out.find(path); at != out.npos; at = out.find(path, at + name.size()))
             out.replace(at, path.size(), name);
+    for (auto const& [begin, end] : times_)
+        for (auto at = out.find(begin); at != out.npos; at = out.find(begin, at)) {
+            at += begin.size();
+            out.replace(at, std::min(out.find(end, at), out.size()) - at, "<time>");
+        }
     return out;
 }
 

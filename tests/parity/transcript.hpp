@@ -19,6 +19,9 @@ public:
     // What stands as `name` wherever the path stands.
     void name(std::filesystem::path const& path, std::string const& name);
 
+    // The time that stands between these two texts is another each time.
+    void time_between(std::string begin, std::string end);
+
     // Whatever `inner` spawns, heard. The transcript must outlive the spawner.
     std::shared_ptr<parley::Spawner> listen(std::shared_ptr<parley::Spawner> inner);
 
@@ -42,7 +45,7 @@ private:
     std::map<Id, Operation> operations_;
     std::map<std::size_t, std::size_t> operations_of_;  // a call's number of them
     std::vector<std::string> texts_{""};                // the plugin's own, then each call's
-    std::vector<std::pair<std::string, std::string>> names_;
+    std::vector<std::pair<std::string, std::string>> names_, times_;
 };
 
 }  // namespace parity
