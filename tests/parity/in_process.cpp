@@ -48,7 +48,7 @@ public:
     void send_secret(std::uint16_t type, std::uint64_t id, Pieces body) override {
         send(type, id, body);
     }
-    // What is sent is taken in the same turn of the loop.
+    // What is sent is taken in the loop's next turn: nothing piles up.
     bool is_crowded() const override { return false; }
     void drain() override {}
     void close() override {
