@@ -41,7 +41,8 @@ public:
     // The host speaks.
     void send(std::uint16_t type, std::uint64_t id, Pieces body) override {
         if (closed_) return;
-        loop_.post([self = self(), type, id, bytes = joined(body)] {
+        // The plugin's side wipes a secret that it has read.
+        loop_.post([self = self(), type, id, bytes = joined(body)]() mutable {
             if (!self->left_) self->take({type, id, bytes});
         });
     }
