@@ -8,7 +8,7 @@ build_packages=(g++ cmake ninja-build pkg-config ccache libboost1.81-dev libboos
     librocksdb-dev libyaml-cpp-dev libsodium-dev libspdlog-dev libssl-dev libcurl4-openssl-dev
     libcli11-dev libseccomp-dev libhowardhinnant-date-dev tzdata ca-certificates)
 test_packages=(catch2 python3 rustc cargo libtest-json-schema-acceptance-perl openssl binutils procps
-    ngircd inspircd dovecot-imapd dovecot-submissiond opensmtpd clang abigail-tools)
+    iproute2 ngircd inspircd dovecot-imapd dovecot-submissiond opensmtpd clang abigail-tools)
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '\nFAILED: %s\n' "$*" >&2; exit 1; }
