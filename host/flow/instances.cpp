@@ -116,7 +116,8 @@ void Flow::watch(std::shared_ptr<Worker> const& worker, std::string const& name,
         if (auto const* entry = deps_.plugins->find(id); entry && entry->file)
             body.pair("file", entry->file->hash()).pair("version", entry->file->manifest().version);
         if (auto self = weak.lock(); self && state == Worker::State::ready)
-            if (auto profile = self->profile(); !profile.empty()) body.key("profile").raw(profile);
+            if (auto profile = self->profile(); !profile.empty())
+                body.key("profile").raw(profile).pair("profile_digest", hex(blake2b(profile)));
         draft.body = body.end('}').take();
         change.batch.record(std::move(draft));
         commit(std::move(change));

@@ -296,7 +296,7 @@ void enter_namespaces(Setup const& setup, int link, Profile& profile) {
     if (!has_network) spaces |= CLONE_NEWNET | CLONE_NEWUTS;
     auto user = std::to_string(getuid()), group = std::to_string(getgid());
     if (unshare(spaces) != 0) {
-        fail(profile, "the kernel gives this user no namespaces");
+        fail(profile, "the kernel gives this user no user namespaces");
         return;
     }
     if (!write_file("/proc/self/setgroups", "deny") ||

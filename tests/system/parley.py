@@ -45,8 +45,12 @@ class Answer:
 class Host:
     """A home in a folder of its own, and the host that runs on it."""
 
-    def __init__(self):
+    def __init__(self, program=(BIN,), owner=None):
+        """`program`: the words that run it; `owner`: the user id to whom its folder belongs."""
+        self.program = list(program)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="parley-system-"))
+        if owner is not None:
+            os.chown(self.folder, owner, owner)
         self.home = self.folder / "home"
         self.port = free_port()
         self.process = None
@@ -93,7 +97,7 @@ class Host:
     # --- the program ---
     def start(self, ready=True, stdin=""):
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([BIN, "run"], env=self.env, stdin=subprocess.PIPE,
+            self.process = subprocess.Popen([*self.program, "run"], env=self.env, stdin=subprocess.PIPE,
                                             stdout=log, stderr=log)
         with self.process.stdin as to_host:
             to_host.write(stdin.encode())
@@ -125,7 +129,7 @@ class Host:
         self.process = None
 
     def cli(self, *words, stdin="", timeout=60):
-        return subprocess.run([BIN, *words], env=self.env, input=stdin, text=True, timeout=timeout,
+        return subprocess.run([*self.program, *words], env=self.env, input=stdin, text=True, timeout=timeout,
                               capture_output=True)
 
     # --- the API ---

@@ -39,7 +39,7 @@ enum {
 };
 /* worker -> host. */
 enum {
-    PARLEY_F_READY = 33,    /* JSON: {"frame","abi","profile":[…],"digest"} after SETUP, before dlopen */
+    PARLEY_F_READY = 33,    /* JSON: {"frame","abi","profile":[…]} after SETUP, before dlopen */
     PARLEY_F_CREATED = 34,  /* i32 status, JSON detail; after dlopen and create */
     PARLEY_F_EMIT = 35,     /* id = call */
     PARLEY_F_COMPLETE = 36, /* id = call; i32 status, bytes */
