@@ -1,0 +1,8 @@
+/* Writes its answer twice, past the worker that would refuse the second.
+   Expect: the first */
+#include "frames.h"
+
+static void attack(parley_id call) {
+    write_answer(call, "the first");
+    write_answer(call, "THE SECOND");
+}

@@ -1,0 +1,11 @@
+/* Opens a stream that its manifest does not name, past the worker that would not lend it.
+   Expect: the manifest does not name */
+#include "frames.h"
+
+static void attack(parley_id call) {
+    char body[64];
+    static const char where[] = "{\"host\":\"a.zoo.example\",\"port\":443}";
+    memcpy(body, &call, 8);
+    memcpy(body + 8, where, sizeof where - 1);
+    write_frame(PARLEY_F_STREAM_OPEN, 0, 9999, body, (uint32_t)(8 + sizeof where - 1));
+}

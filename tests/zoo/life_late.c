@@ -1,0 +1,8 @@
+/* Answers after its time, when the host has given up the call.
+   Expect: longer than its timeout */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    sleep(8);
+    tell(call, "TOO LATE");
+}

@@ -1,0 +1,7 @@
+/* Hopes that the host fills in a text that looks like the place of a secret.
+   Expect: {{secret:token}} */
+#include "zoo.h"
+
+static void attack(parley_id call) {
+    tell(call, "{{secret:token}} secret://zoo/canary ${token}");
+}
