@@ -83,6 +83,8 @@ constexpr auto send_time = 60s;
 
 // Workers.
 constexpr auto worker_start_time = 10s;
+constexpr auto preview_time = 5s;                         // a person looks at the call meanwhile
+constexpr std::size_t preview_bytes = 4 * 1024;           // of a plugin's own words beside the call
 constexpr auto hook_time = 5s;                            // a person waits behind it
 constexpr auto hook_list_retry_time = 30s;                // until then a failed hook offers no skill
 constexpr std::size_t hook_reason_bytes = 300;            // shown to a person, and kept in a record

@@ -105,9 +105,13 @@ int verb_post(Context const& context, std::string const& path, std::string const
 
 void print_approval(json::value const& approval) {
     auto word = [&](char const* key) { return std::string(text_at(approval, key)); };
-    std::printf("approval %s is %s, requested %s, expires %s\n\n%s\ndigest %s\n",
-                word("id").c_str(), word("state").c_str(), word("requested").c_str(),
-                word("expires").c_str(), word("shown").c_str(), word("digest").c_str());
+    std::printf("approval %s is %s, requested %s, expires %s\n\n%s\n", word("id").c_str(),
+                word("state").c_str(), word("requested").c_str(), word("expires").c_str(),
+                word("shown").c_str());
+    if (!word("preview").empty())
+        std::printf("in the plugin's own words, which nobody has checked:\n%s\n\n",
+                    word("preview").c_str());
+    std::printf("digest %s\n", word("digest").c_str());
 }
 
 int verb_approval_show(Context const& context, std::string const& id) {

@@ -153,6 +153,38 @@ void Flow::consider(Change& change, Session& session, Turn& turn, std::size_t in
     turn.set_phase(index, CallPhase::parked);
     turn.set_approval(index, approval.id.text);
     change.after.push_back([this] { arm_expiry(); });
+    if (skill.spec->has_preview)
+        change.after.push_back([this, id = approval.id, invocation = std::move(*invocation)] {
+            ask_preview(id, *invocation.skill, invocation.arguments);
+        });
+}
+
+// The plugin's own words on a call that waits. It is asked in a worker without any right, so it can
+// do nothing, whatever the call would be.
+void Flow::ask_preview(ApprovalId const& id, SkillEntry const& skill,
+                       std::string const& arguments) {
+    auto spec = stopping_ ? Result<WorkerSpec>(Error(Fault::cancelled, ""))
+                          : skill_spec(skill.plugin, false);
+    if (!spec || spec->file->hash() != skill.file->hash()) return;
+    spec->name += ".preview";
+    spec->secrets.clear();
+    spec->reveal.clear();
+    auto worker = Worker::create(*deps_.workers, std::move(*spec));
+    JsonWriter request;
+    request.begin('{').pair("skill", skill.spec->name).key("arguments").raw(arguments).end('}');
+    CallOptions options;
+    options.timeout = limits::preview_time;
+    CallSink sink;
+    sink.on_done = [this, id, worker](Result<std::string> answer) {
+        deps_.loop->post([worker] { worker->stop(); });
+        auto value = answer ? parse_json(*answer) : Result<json::value>(answer.error());
+        auto text = std::string(value ? text_at(*value, "text") : "");
+        if (stopping_ || text.empty() || !deps_.find_secret(text).empty()) return;
+        auto change = begin_change();
+        deps_.approvals->add_preview(change.batch, id, text);
+        commit(std::move(change));
+    };
+    worker->start(Verb::skill_preview, request.take(), options, std::move(sink));
 }
 
 // INTENT; and EGRESS with it for what a worker does itself, since nothing else will mark that.

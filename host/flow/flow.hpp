@@ -211,6 +211,7 @@ private:
                 std::string const& content, bool error, char const* kind, std::string actor = {});
     void call_unknown(Change& change, Session& session, Turn& turn, std::size_t index,
                       std::string const& evidence);
+    void ask_preview(ApprovalId const& id, SkillEntry const& skill, std::string const& arguments);
     void park_if_waiting(Change& change, Session& session, Turn const& turn);
     void go_on(Change& change, Session& session, Turn& turn, std::vector<Step> steps);
     std::shared_ptr<Worker> skill_worker(SkillEntry const& entry, std::vector<Grant> grants);

@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/guard.hpp"
 #include "base/json.hpp"
+#include "base/limits.hpp"
 #include "base/text.hpp"
 
 #include <boost/json/value.hpp>
@@ -32,6 +33,7 @@ std::string encode(Approval const& a) {
     out.pair("requested", a.requested_us).pair("expires", a.expires_us);
     out.pair("decided", a.decided_us).pair("reason", a.reason);
     if (!a.by.empty()) out.key("by").raw(a.by);
+    if (!a.preview.empty()) out.pair("preview", a.preview);
     out.pair("seq", static_cast<std::int64_t>(a.requested_seq));
     return out.end('}').take();
 }
@@ -56,6 +58,7 @@ std::optional<Approval> decode(std::string_view text) {
     a.expires_us = int_at(v, "expires");
     a.decided_us = int_at(v, "decided");
     a.reason = text_at(v, "reason");
+    a.preview = text_at(v, "preview");
     if (auto const* by = member(v, "by")) a.by = to_text(*by);
     a.requested_seq = static_cast<Seq>(int_at(v, "seq"));
     return a;
@@ -150,7 +153,9 @@ std::string to_json(Approval const& a) {
     out.begin('{').pair("id", a.id.text).pair("state", name_of(a.state));
     out.pair("agent", a.agent.text).pair("session", a.session.text).pair("call", a.call.text);
     out.pair("skill", a.skill).pair("plugin", a.plugin.text).pair("arguments", a.arguments);
-    out.pair("shown", a.shown).pair("digest", a.digest);
+    out.pair("shown", a.shown);
+    if (!a.preview.empty()) out.pair("preview", a.preview);
+    out.pair("digest", a.digest);
     out.pair("requested", iso_time(a.requested_us)).pair("expires", iso_time(a.expires_us));
     if (a.decided_us) out.pair("decided", iso_time(a.decided_us));
     if (!a.by.empty()) out.key("by").raw(a.by);
@@ -209,6 +214,16 @@ Approval Approvals::request(Batch& batch, Binding const& binding, std::int64_t e
     approval.requested_seq = record(batch, approval, "approval.requested", body.take());
     write(batch, approval, true);
     return approval;
+}
+
+void Approvals::add_preview(Batch& batch, ApprovalId const& id, std::string_view text) const {
+    auto approval = find(id);
+    if (!approval || approval->state != ApprovalState::pending) return;
+    approval->preview = visible(clipped(text, limits::preview_bytes));
+    JsonWriter body;
+    body.begin('{').pair("approval", id.text).pair("text", approval->preview).end('}');
+    record(batch, *approval, "approval.previewed", body.take());
+    write(batch, *approval, true);
 }
 
 Result<Approval> Approvals::decide(Batch& batch, Decision const& decision) const {

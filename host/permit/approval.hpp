@@ -52,6 +52,7 @@ struct Approval {
     std::int64_t requested_us = 0, expires_us = 0, decided_us = 0;
     std::string by;  // JSON actor who decided
     std::string reason;
+    std::string preview;  // the plugin's own words, which bind nobody
     Seq requested_seq = 0;
 };
 
@@ -70,6 +71,9 @@ public:
     // Records approval.requested.
     Approval request(Batch& batch, Binding const& binding, std::int64_t expires_us,
                      Seq cause) const;
+
+    // What its plugin says of a call that still waits, made visible. Of others it is nothing.
+    void add_preview(Batch& batch, ApprovalId const& id, std::string_view text) const;
 
     // A decision carries only id, digest and verdict. Fault::not_found, Fault::conflict (decided,
     // expired or another digest). `actor` is JSON. Expired ones are marked so in the batch.

@@ -250,12 +250,13 @@ Result<SkillSpec> read_skill(json::value const& value, std::string const& where,
                              Manifest const& manifest) {
     TRY(reader, Reader::open(value, where,
                              {"name", "summary", "keywords", "parameters", "effect", "approval",
-                              "uses", "timeout_s", "target"}));
+                              "uses", "timeout_s", "target", "preview"}));
     SkillSpec skill;
     MUST(reader.text("name", skill.name, true));
     MUST(reader.text("summary", skill.summary, true));
     MUST(reader.texts("keywords", skill.keywords));
     MUST(reader.text("target", skill.target));
+    MUST(reader.flag("preview", skill.has_preview));
     MUST(reader.word<EffectClass>("effect", skill.effect,
                                   {{"pure", EffectClass::pure},
                                    {"idempotent", EffectClass::idempotent},

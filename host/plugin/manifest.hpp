@@ -48,6 +48,7 @@ struct SkillSpec {
     EffectClass effect = EffectClass::irreversible;
     ApprovalNeed approval = ApprovalNeed::always;
     bool uses_egress = false;
+    bool has_preview = false;  // it can say in its own words what a call would do
     std::vector<std::string> uses_grants;
     std::string target;      // argument that names a file in the first grant: its present content
                              // is part of what is approved

@@ -29,7 +29,8 @@ def faults(tree):
         for number, line in enumerate(code_of(text).splitlines(), 1):
             for pattern, rooms, instead in BANNED:
                 found = re.search(pattern, line)
-                if found and room not in rooms:
+                # The switch of the mutants, which is in no program but theirs.
+                if found and room not in rooms and path.name != "guard.hpp":
                     yield f"{path.relative_to(tree)}:{number}: {found.group()} does not belong here; use {instead}"
         if path.suffix == ".hpp" and not text.startswith("#pragma once\n"):
             yield f"{path.relative_to(tree)}:1: a header begins with #pragma once"
