@@ -46,6 +46,8 @@ TEST_CASE("egress goes to exactly the declared host, port, scheme and method", "
     CHECK(admitted(spec, "https://a.cdn.example/x"));
     CHECK_FALSE(admitted(spec, "https://api.example.org/x", "DELETE"));
     CHECK_FALSE(admitted(spec, "http://api.example.org/x"));
+    // In the open at the port of https, where the port alone would not tell.
+    CHECK_FALSE(admitted(spec, "http://api.example.org:443/x"));
     CHECK_FALSE(admitted(spec, "https://api.example.org:8443/x"));
     CHECK_FALSE(admitted(spec, "https://evil.example/x"));
     CHECK_FALSE(admitted(spec, "https://api.example.org.evil.example/x"));
@@ -74,6 +76,46 @@ TEST_CASE("private addresses are refused but for what the operator wrote", "[egr
     CHECK(may_connect(spec, configured("localhost", 11434, true), "localhost", "127.0.0.1", 11434));
     CHECK_FALSE(
         may_connect(spec, configured("localhost", 11434, true), "localhost", "10.0.0.1", 11434));
+}
+
+TEST_CASE(
+    "a stream goes to exactly the declared host and port, and in the open only by the operator",
+    "[egress]") {
+    auto declared = rule("irc.example", 6697);
+    declared.stream = true;
+    auto own = configured("irc.lan", 6667, false);
+    own.stream = true;
+    auto spec = spec_with({declared, own, rule("web.example", 6697)});
+    CHECK(admit_stream(spec, "irc.example", 6697, true));
+    CHECK_FALSE(admit_stream(spec, "irc.example", 6697, false));
+    CHECK_FALSE(admit_stream(spec, "irc.example", 25, true));
+    CHECK_FALSE(admit_stream(spec, "evil.example", 6697, true));
+    CHECK_FALSE(admit_stream(spec, "web.example", 6697, true));
+    CHECK(admit_stream(spec, "irc.lan", 6667, false));
+}
+
+TEST_CASE("a secret goes to the hosts that it is bound to and to no other", "[egress]") {
+    SecretField field;
+    field.hosts = {"api.example.org", "from_config:base_url"};
+    CHECK(may_receive(field, rule("api.example.org"), "api.example.org"));
+    CHECK(may_receive(field, configured("my.lan", 443, false), "my.lan"));
+    CHECK_FALSE(may_receive(field, rule("b.example.org"), "b.example.org"));
+    CHECK_FALSE(may_receive(field, rule("*.example.org"), "x.api.example.org"));
+    auto other = configured("my.lan", 443, false);
+    other.from_config = "proxy_url";
+    CHECK_FALSE(may_receive(field, other, "my.lan"));
+}
+
+TEST_CASE("a name that moves between checks is held at the address that it has now", "[egress]") {
+    // A rebinding name: allowed by its name, public the first time, our network the next.
+    auto spec = spec_with({rule("rebind.example")});
+    auto url = parse_url("https://rebind.example/");
+    REQUIRE(url);
+    auto admitted_rule = admit_http(spec, *url, "GET");
+    REQUIRE(admitted_rule);
+    CHECK(may_connect(spec, *admitted_rule, url->host, "93.184.216.34", 443));
+    for (auto const* address : {"127.0.0.1", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1"})
+        CHECK_FALSE(may_connect(spec, *admitted_rule, url->host, address, 443));
 }
 
 TEST_CASE("the host's own listener is never a destination", "[egress]") {
@@ -232,5 +274,7 @@ TEST_CASE("each slot is filled in its own way, and text that looks like one is o
     CHECK(place_in_stream(line, {Kind::stream, "TOKEN", "token", "", "", {}}, "abc"));
     CHECK(line == "PASS abc TOKEN\r\n");
     CHECK_FALSE(place_in_stream(line, {Kind::stream, "TOKEN", "token", "", "", {}}, "a\r\nQUIT"));
+    Outgoing out{"GET", "https://a.example:443", "/", {}, ""};
+    CHECK_FALSE(place_secret(out, {Kind::header, "X", "token", "", "", {}}, "a\r\nHost: evil"));
     CHECK_FALSE(place_in_stream(line, {Kind::stream, "MISSING", "token", "", "", {}}, "abc"));
 }
