@@ -114,6 +114,11 @@ constexpr std::size_t egress_request_bytes = 64 * 1024;   // url, headers and op
 constexpr auto egress_time = 600s;                        // the longest a plugin may ask for
 constexpr std::size_t call_workers = 32;                  // per-call workers alive at once; more wait
 
+// parley plugin check.
+constexpr auto check_time = 20s;                          // of one check; a healthy one takes less than five
+constexpr std::size_t check_processes = 8;                // at once, where there are so many processors
+constexpr std::size_t check_lines = 8;                    // of one check; the first says what to mend
+
 // Ledger.
 constexpr std::size_t record_body_bytes = 16 * 1024;      // larger bodies are stored by digest
 constexpr std::size_t commit_queue_bytes = 32u << 20;     // beyond it new work is refused

@@ -61,6 +61,7 @@ private:
     void build_deciding();
     void build_home();
     void build_plugins();
+    void build_check(CLI::App* plugin);
 
     CLI::App app_;
     Context context_;
@@ -70,9 +71,10 @@ private:
     ChatOptions chat_;
     TryOptions try_;
     NewPlugin new_;
+    CheckWishes check_;
     CLI::Option* message_ = nullptr;
     bool yes_ = false, follow_ = false, passphrase_ = false;
-    long count_ = 20;
+    long count_ = 20, fuzz_seconds_ = 2;
 };
 
 void Verbs::build() {
@@ -284,6 +286,26 @@ void Verbs::build_home() {
          [this] { return verb_accept_loss(context_); });
 }
 
+void Verbs::build_check(CLI::App* plugin) {
+    auto& options = check_.options;
+    auto* check = with(verb(plugin, "check", "Hold a plugin's file against the contract.",
+                            [this] {
+                                check_.options.fuzz_time = std::chrono::seconds(fuzz_seconds_);
+                                return verb_plugin_check(context_, check_);
+                            }),
+                       "file", check_.file, "The .so file");
+    check->add_option("--config", options.config, "The plugin's config, JSON");
+    check->add_option("--include", options.include,
+                      "Only checks whose number or name fits this regular expression");
+    check->add_option("--exclude", options.exclude, "All but those");
+    check->add_flag("--only-failed", check_.only_failed, "Print what failed or crashed");
+    check->add_option("--seed", options.seed, "Draw as an earlier run drew");
+    check->add_option("--seconds", fuzz_seconds_, "How long the check fuzz goes on")
+        ->check(CLI::Range(0L, 86'400L));
+    check->add_option("--signature", check_.signature, "A detached Ed25519 signature of the file");
+    check->add_option("--signed-by", options.signed_by, "The key that must have made it, hex");
+}
+
 void Verbs::build_plugins() {
     auto* plugin = group("plugin", "Plugins.");
     verb(plugin, "list", "What is there, and why it is or is not running.",
@@ -320,9 +342,7 @@ void Verbs::build_plugins() {
     tried->add_option("-m,--message", try_.text, "Say this, print the reply, and end");
     tried->add_flag("--log", try_.shows_log, "Print the host's log at the end");
     tapes(tried);
-    with(verb(plugin, "check", "Check a plugin's file without running it.",
-              [this] { return verb_plugin_check(context_, id_); }),
-         "file", id_, "The .so file");
+    build_check(plugin);
     auto* made = verb(plugin, "new", "Write a plugin to begin with, in c, cpp or rust.",
                       [this] { return verb_plugin_new(context_, new_); });
     made->add_option("language", new_.language, "c, cpp or rust")

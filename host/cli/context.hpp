@@ -3,6 +3,7 @@
 // What every verb needs: the home, the way to a host, and how to print.
 #include "base/json.hpp"
 #include "base/result.hpp"
+#include "check/check.hpp"
 #include "cli/cli.hpp"
 #include "wire/local_client.hpp"
 
@@ -79,7 +80,13 @@ int verb_ledger_show(Context const&, std::string const& seq);
 int verb_accept_loss(Context const&);
 int verb_plugin_lock(Context const&, std::string const& id, bool yes);
 int verb_plugin_rollback(Context const&, std::string const& id);
-int verb_plugin_check(Context const&, std::string const& file);
+// plugin_check.cpp
+struct CheckWishes {
+    CheckOptions options;
+    std::string file, signature;
+    bool only_failed = false;
+};
+int verb_plugin_check(Context const&, CheckWishes const& wishes);
 // plugin_try.cpp
 struct TryOptions {
     std::string file;

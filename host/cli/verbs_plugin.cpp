@@ -133,24 +133,4 @@ int verb_plugin_rollback(Context const& context, std::string const& id) {
     return note_lock(context, id, (*lock)[PluginId(id)].hash, "the file accepted before is back");
 }
 
-// What can be said of a file without running any of it.
-int verb_plugin_check(Context const& context, std::string const& file) {
-    auto read = PluginFile::read(file);
-    if (!read) return fail(file + ": " + read.error().what);
-    auto const& manifest = (*read)->manifest();
-    JsonWriter out;
-    out.begin('{')
-        .pair("id", manifest.id.text)
-        .pair("plugin_version", manifest.version)
-        .pair("hash", (*read)->hash());
-    out.key("rights").begin('[');
-    for (auto const& right : rights_of(manifest)) out.string(right);
-    out.end(']').end('}');
-    if (print_json(context, out.text())) return 0;
-    std::printf("%s %s: the file, its note and its manifest are sound\n", manifest.id.text.c_str(),
-                manifest.version.c_str());
-    for (auto const& right : rights_of(manifest)) std::printf("  %s\n", visible(right).c_str());
-    return 0;
-}
-
 }  // namespace parley

@@ -17,6 +17,9 @@ int run_host(std::filesystem::path const& home, std::filesystem::path const& rec
 std::filesystem::path plugin_folder();
 std::filesystem::path worker_program();
 std::filesystem::path program_folder();  // of this very program
+// What `parley plugin check` needs: its own program, and the schemas of the SDK.
+std::filesystem::path check_program();
+std::filesystem::path schema_folder();
 std::filesystem::path template_folder();
 
 }  // namespace parley

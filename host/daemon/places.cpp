@@ -34,6 +34,16 @@ std::filesystem::path worker_program() {
         {here / "../libexec/parley/parley-worker", here / "../host/worker/parley-worker"});
 }
 
+std::filesystem::path check_program() {
+    auto here = program_folder();
+    return first_of({here / "../libexec/parley/parley-worker-check",
+                     here / "../host/worker/parley-worker-check"});
+}
+
+std::filesystem::path schema_folder() {
+    return first_of({program_folder() / "../share/parley/schemas"});
+}
+
 std::filesystem::path template_folder() {
     if (auto const* given = std::getenv("PARLEY_TEMPLATES")) return given;
     return first_of({program_folder() / "../share/parley/templates"});

@@ -372,4 +372,15 @@ std::shared_ptr<Operation> start_http(Desk& desk, std::uint64_t call, std::uint6
     return operation;
 }
 
+Result<> judge_http(WorkerSpec const& spec, std::string_view request, std::string_view body) {
+    auto const& manifest = spec.file->manifest();
+    TRY(asked, read_request(request, body, manifest));
+    TRY(rule, admit_http(spec, asked.url, asked.out.method));
+    for (auto const& placement : asked.placements)
+        if (!may_receive(*manifest.secret(placement.field), rule, asked.url.host))
+            return Error(Fault::denied,
+                         "the secret " + placement.field + " is not meant for " + asked.url.host);
+    return ok();
+}
+
 }  // namespace parley

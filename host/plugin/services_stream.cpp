@@ -20,24 +20,30 @@ namespace parley {
 
 namespace {
 
+Result<StreamTarget> read_target(std::string_view text) {
+    TRY(request, parse_json(text));
+    StreamTarget target;
+    target.host = text_at(request, "host");
+    for (auto& c : target.host)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+    auto port = int_at(request, "port");
+    target.tls = bool_at(request, "tls", true);
+    target.connect_timeout = std::chrono::milliseconds(
+        std::clamp<std::int64_t>(int_at(request, "timeout_ms", 20'000), 1, 120'000));
+    if (target.host.empty() || target.host.size() > 253 || port < 1 || port > 65535)
+        return Error(Fault::bad_input, "host or port make no sense");
+    target.port = static_cast<std::uint16_t>(port);
+    return target;
+}
+
 class StreamOperation final : public Operation {
 public:
     using Operation::Operation;
 
     void begin(std::string_view text) {
-        auto request = parse_json(text);
-        if (!request) return fail(PARLEY_STREAM_CLOSED, request.error());
-        target_.host = text_at(*request, "host");
-        for (auto& c : target_.host)
-            if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-        auto port = int_at(*request, "port");
-        target_.tls = bool_at(*request, "tls", true);
-        target_.connect_timeout = std::chrono::milliseconds(
-            std::clamp<std::int64_t>(int_at(*request, "timeout_ms", 20'000), 1, 120'000));
-        if (target_.host.empty() || target_.host.size() > 253 || port < 1 || port > 65535)
-            return fail(PARLEY_STREAM_CLOSED,
-                        Error(Fault::bad_input, "host or port make no sense"));
-        target_.port = static_cast<std::uint16_t>(port);
+        auto target = read_target(text);
+        if (!target) return fail(PARLEY_STREAM_CLOSED, target.error());
+        target_ = std::move(*target);
         auto rule = admit_stream(desk_.spec(), target_.host, target_.port, target_.tls);
         if (!rule) return fail(PARLEY_STREAM_CLOSED, rule.error());
         rule_ = std::move(*rule);
@@ -174,6 +180,26 @@ std::shared_ptr<Operation> start_stream(Desk& desk, std::uint64_t call, std::uin
         if (auto self = weak.lock()) self->begin(request);
     });
     return operation;
+}
+
+Result<> judge_stream(WorkerSpec const& spec, std::string_view request) {
+    TRY(target, read_target(request));
+    MUST(admit_stream(spec, target.host, target.port, target.tls));
+    return ok();
+}
+
+Result<> judge_write(WorkerSpec const& spec, std::string_view request, std::string_view inject) {
+    if (inject.empty()) return ok();
+    auto const& manifest = spec.file->manifest();
+    TRY(target, read_target(request));
+    TRY(rule, admit_stream(spec, target.host, target.port, target.tls));
+    TRY(value, parse_json(inject));
+    TRY(placements, read_placements(&value, manifest));
+    for (auto const& placement : placements)
+        if (!may_receive(*manifest.secret(placement.field), rule, target.host))
+            return Error(Fault::denied,
+                         "the secret " + placement.field + " is not meant for " + target.host);
+    return ok();
 }
 
 }  // namespace parley
