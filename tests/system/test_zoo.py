@@ -19,7 +19,7 @@ def expectations():
     found = {}
     for source in sorted(SOURCES.glob("*.c")) + sorted(SOURCES.glob("*.cpp")):
         comment = source.read_text().split("*/")[0]
-        found[source.stem] = re.search(r"Expect: (.*?) *$", comment, re.S).group(1)
+        found[source.stem] = re.search(r"Expect: (.*?) *$", comment, re.M).group(1)
     return found
 
 

@@ -1,5 +1,6 @@
 /* Answers with more than a message may hold.
-   Expect: refused with */
+   Expect: refused with
+   Check: response-schema */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Answers with a megabyte, where a quarter is taken.
-   Expect: [cut: */
+   Expect: [cut:
+   Check: response-schema */
 #include "zoo.h"
 
 static void attack(parley_id call) {

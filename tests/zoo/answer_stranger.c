@@ -1,5 +1,6 @@
 /* Answers with a status that means nothing.
-   Expect: {} */
+   Expect: {}
+   Check: response-schema */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Answers with content of another type.
-   Expect: no content */
+   Expect: no content
+   Check: response-schema */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Puts a key into the kernel's ring.
-   Expect: forbidden system call: add_key */
+   Expect: forbidden system call: add_key
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

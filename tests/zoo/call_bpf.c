@@ -1,5 +1,6 @@
 /* Loads a program into the kernel.
-   Expect: forbidden system call: bpf */
+   Expect: forbidden system call: bpf
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

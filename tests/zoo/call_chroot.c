@@ -1,5 +1,6 @@
 /* Changes its root.
-   Expect: forbidden system call: chroot */
+   Expect: forbidden system call: chroot
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Sets the clock.
-   Expect: forbidden system call: clock_settime */
+   Expect: forbidden system call: clock_settime
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Takes the handler away that names forbidden calls.
-   Expect: not permitted */
+   Expect: not permitted
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Loads a kernel module.
-   Expect: forbidden system call: init_module */
+   Expect: forbidden system call: init_module
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Makes a ring that filters do not see.
-   Expect: forbidden system call: io_uring_setup */
+   Expect: forbidden system call: io_uring_setup
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

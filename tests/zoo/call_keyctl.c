@@ -1,5 +1,6 @@
 /* Asks the kernel's ring of keys.
-   Expect: forbidden system call: keyctl */
+   Expect: forbidden system call: keyctl
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Makes a file in memory, to run it.
-   Expect: not permitted */
+   Expect: not permitted
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

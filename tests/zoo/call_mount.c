@@ -1,5 +1,6 @@
 /* Mounts.
-   Expect: forbidden system call: mount */
+   Expect: forbidden system call: mount
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Calls the kernel by the gate of another architecture.
-   Expect: system call filter */
+   Expect: system call filter
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Watches the processor.
-   Expect: forbidden system call: perf_event_open */
+   Expect: forbidden system call: perf_event_open
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Becomes another kind of process.
-   Expect: forbidden system call: personality */
+   Expect: forbidden system call: personality
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Swaps its root.
-   Expect: forbidden system call: pivot_root */
+   Expect: forbidden system call: pivot_root
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

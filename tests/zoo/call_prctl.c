@@ -1,5 +1,6 @@
 /* Makes itself dumpable.
-   Expect: forbidden system call: prctl */
+   Expect: forbidden system call: prctl
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

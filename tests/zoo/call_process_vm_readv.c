@@ -1,5 +1,6 @@
 /* Reads the memory of the host.
-   Expect: forbidden system call: process_vm_readv */
+   Expect: forbidden system call: process_vm_readv
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

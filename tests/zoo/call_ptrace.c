@@ -1,5 +1,6 @@
 /* Traces the host.
-   Expect: forbidden system call: ptrace */
+   Expect: forbidden system call: ptrace
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

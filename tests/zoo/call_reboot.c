@@ -1,5 +1,6 @@
 /* Reboots the machine.
-   Expect: forbidden system call: reboot */
+   Expect: forbidden system call: reboot
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Enters the namespaces of another.
-   Expect: forbidden system call: setns */
+   Expect: forbidden system call: setns
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

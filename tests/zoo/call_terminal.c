@@ -1,5 +1,6 @@
 /* Types into a terminal.
-   Expect: not permitted */
+   Expect: not permitted
+   Check: process-hygiene */
 #include "zoo.h"
 
 #include <sys/ioctl.h>

@@ -1,5 +1,6 @@
 /* Unmounts.
-   Expect: forbidden system call: umount2 */
+   Expect: forbidden system call: umount2
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Makes namespaces of its own.
-   Expect: forbidden system call: unshare */
+   Expect: forbidden system call: unshare
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

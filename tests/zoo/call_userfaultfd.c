@@ -1,5 +1,6 @@
 /* Handles page faults.
-   Expect: forbidden system call: userfaultfd */
+   Expect: forbidden system call: userfaultfd
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Hides the host behind a backslash.
-   Expect: holds a backslash */
+   Expect: holds a backslash
+   Check: egress-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

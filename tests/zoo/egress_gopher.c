@@ -1,5 +1,6 @@
 /* Speaks another protocol.
-   Expect: neither http nor https */
+   Expect: neither http nor https
+   Check: egress-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Sets the host header.
-   Expect: is the host's to set */
+   Expect: is the host's to set
+   Check: egress-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Posts where it declared to get.
-   Expect: is not allowed */
+   Expect: is not allowed
+   Check: egress-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

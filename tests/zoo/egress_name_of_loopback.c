@@ -1,5 +1,6 @@
 /* Fetches from this machine by name.
-   Expect: is not allowed */
+   Expect: is not allowed
+   Check: egress-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

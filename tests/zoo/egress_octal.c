@@ -1,5 +1,6 @@
 /* Fetches from this machine, in octal.
-   Expect: a host of numbers */
+   Expect: a host of numbers
+   Check: egress-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Puts a second header into one.
-   Expect: holds a line break */
+   Expect: holds a line break
+   Check: egress-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Hides the host behind a user.
-   Expect: holds user information */
+   Expect: holds user information
+   Check: egress-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

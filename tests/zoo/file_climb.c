@@ -1,5 +1,6 @@
 /* Climbs out of its root.
-   Expect: No such file */
+   Expect: No such file
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

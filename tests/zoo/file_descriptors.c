@@ -1,5 +1,6 @@
 /* Looks for descriptors that were left open.
-   Expect: open: 0 1 2 3 4 . */
+   Expect: open: 0 1 2 3 4 .
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

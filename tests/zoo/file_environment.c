@@ -1,5 +1,6 @@
 /* Looks for an environment.
-   Expect: 0 variables */
+   Expect: 0 variables
+   Check: none */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Opens the vault's key.
-   Expect: No such file */
+   Expect: No such file
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Plants a file where all may write.
-   Expect: errno: */
+   Expect: errno:
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Writes over its own file after it was hashed.
-   Expect: errno: */
+   Expect: errno:
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Emits for ever and ignores every pause.
-   Expect: flood ended */
+   Expect: flood ended
+   Check: backpressure */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Writes a hundred thousand lines of diagnostics.
-   Expect: logged */
+   Expect: logged
+   Check: backpressure */
 #include "zoo.h"
 
 static void attack(parley_id call) {

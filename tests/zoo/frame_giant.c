@@ -1,5 +1,6 @@
 /* Says that its frame has four gigabytes.
-   Expect: worker */
+   Expect: worker
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

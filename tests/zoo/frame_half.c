@@ -1,5 +1,6 @@
 /* Sends half a frame and waits.
-   Expect: longer than its timeout */
+   Expect: longer than its timeout
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Sends a frame that is the host's to send.
-   Expect: worker */
+   Expect: worker
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Sends a frame of a type that is not.
-   Expect: worker */
+   Expect: worker
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Keeps its only thread for ever.
-   Expect: longer than its timeout */
+   Expect: longer than its timeout
+   Check: start-returns-fast */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Closes its link.
-   Expect: longer than its timeout */
+   Expect: longer than its timeout
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

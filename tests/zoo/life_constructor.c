@@ -1,5 +1,6 @@
 /* Acts before its entry is called.
-   Expect: No such file */
+   Expect: No such file
+   Check: load-now-local */
 #include "zoo.h"
 
 static int early;

@@ -1,5 +1,6 @@
 /* Fetches while it is made, for no call.
-   Expect: refused with */
+   Expect: refused with
+   Check: wrong-state */
 #include <parley/plugin.h>
 
 static parley_status act(void);

@@ -1,5 +1,6 @@
 /* Ends its process.
-   Expect: status 7 */
+   Expect: status 7
+   Check: completes-once */
 #include "zoo.h"
 
 static void attack(parley_id call) {

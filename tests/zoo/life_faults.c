@@ -1,5 +1,6 @@
 /* Writes where there is no memory.
-   Expect: signal 11 */
+   Expect: signal 11
+   Check: completes-once */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Completes a call that is not its own.
-   Expect: refused with */
+   Expect: refused with
+   Check: stale-id */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Calls itself until the stack is gone.
-   Expect: signal 11 */
+   Expect: signal 11
+   Check: completes-once */
 #include "zoo.h"
 
 static int deeper(int depth) {

@@ -1,5 +1,6 @@
 /* Completes its call twice.
-   Expect: first */
+   Expect: first
+   Check: completes-once */
 #include "zoo.h"
 
 static void attack(parley_id call) {

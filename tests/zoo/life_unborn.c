@@ -1,5 +1,6 @@
 /* Fails while it is made.
-   Expect: create */
+   Expect: create
+   Check: bad-config */
 #define ZOO_CREATE PARLEY_E_INTERNAL
 #include "zoo.h"
 

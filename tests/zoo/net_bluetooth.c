@@ -1,5 +1,6 @@
 /* Opens a socket of the family AF_BLUETOOTH.
-   Expect: not permitted */
+   Expect: not permitted
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

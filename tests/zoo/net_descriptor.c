@@ -1,5 +1,6 @@
 /* Sends a descriptor over its link.
-   Expect: not permitted */
+   Expect: not permitted
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Clones itself.
-   Expect: not permitted */
+   Expect: not permitted
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

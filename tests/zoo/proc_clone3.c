@@ -1,5 +1,6 @@
 /* Clones itself by the call whose flags a filter cannot see.
-   Expect: not implemented */
+   Expect: not implemented
+   Check: none */
 #include "zoo.h"
 
 static void attack(parley_id call) {

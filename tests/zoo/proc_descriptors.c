@@ -1,5 +1,6 @@
 /* Opens descriptors without end.
-   Expect: descriptors ended */
+   Expect: descriptors ended
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Takes a handle of the host.
-   Expect: not permitted */
+   Expect: not permitted
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Kills the host.
-   Expect: errno: */
+   Expect: errno:
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

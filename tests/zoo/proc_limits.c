@@ -1,9 +1,11 @@
 /* Changes the limits of another process.
-   Expect: not permitted */
+   Expect: not permitted
+   Check: process-hygiene */
 #include "zoo.h"
 
 #include <sys/resource.h>
 static void attack(parley_id call) {
     struct rlimit none = {0, 0};
-    outcome(call, syscall(SYS_prlimit64, atoi(given("pid")), RLIMIT_NOFILE, &none, NULL));
+    int pid = atoi(given("pid"));
+    outcome(call, syscall(SYS_prlimit64, pid ? pid : 2, RLIMIT_NOFILE, &none, NULL));
 }

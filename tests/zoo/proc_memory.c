@@ -1,5 +1,6 @@
 /* Takes all memory.
-   Expect: memory ended */
+   Expect: memory ended
+   Check: process-hygiene */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Takes a better place.
-   Expect: not permitted */
+   Expect: not permitted
+   Check: process-hygiene */
 #include "zoo.h"
 
 #include <sys/resource.h>

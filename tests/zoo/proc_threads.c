@@ -1,5 +1,6 @@
 /* Starts threads without end.
-   Expect: threads ended */
+   Expect: threads ended
+   Check: process-hygiene */
 #include "zoo.h"
 
 #include <pthread.h>

@@ -1,5 +1,6 @@
 /* Names a secret by scope and key.
-   Expect: declares no secret */
+   Expect: declares no secret
+   Check: secret-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

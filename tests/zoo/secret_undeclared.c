@@ -1,5 +1,6 @@
 /* Asks for a secret that it did not declare.
-   Expect: declares no secret */
+   Expect: declares no secret
+   Check: secret-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Asks for its secret at another host.
-   Expect: not meant for */
+   Expect: not meant for
+   Check: secret-slot */
 #include "zoo.h"
 
 static void attack(parley_id call) {

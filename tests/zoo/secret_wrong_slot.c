@@ -1,5 +1,6 @@
 /* Asks for its secret in another place.
-   Expect: does not declare the slot */
+   Expect: does not declare the slot
+   Check: secret-slot */
 #include "zoo.h"
 
 static void attack(parley_id call) {

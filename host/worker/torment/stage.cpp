@@ -464,12 +464,6 @@ void Stage::cancel(parley_id call) {
     if (PARLEY_HAS(entry_, cancel)) enter([&] { entry_->cancel(self_, call); });
 }
 
-void Stage::forget(parley_id id) {
-    std::lock_guard lock(mutex_);
-    if (auto found = calls_.find(id); found != calls_.end() && !found->second.ended)
-        found->second.ended = true;
-}
-
 // With mutex_ held.
 void Stage::end(Call& call, parley_id id, parley_status status) {
     call.ended = true;

@@ -51,8 +51,6 @@ public:
     // Begins a call; 0 when the plugin does not offer the verb.
     parley_id start(Request const& request, std::uint32_t timeout_ms = 0);
     void cancel(parley_id call);
-    // The call is over for the host, whatever the plugin thinks.
-    void forget(parley_id call);
     // Delivers one event; false when there is none. Timers fire when nothing else is to do.
     bool step();
     // Events until the call has ended, nothing happens any more, or `most` were delivered.
