@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <fstream>
 #include <functional>
 #include <optional>
 
@@ -16,6 +17,15 @@ namespace parley {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// The process that holds the plugin, below the one that guards it.
+pid_t first_child(int pid) {
+    auto text = std::to_string(pid);
+    std::ifstream in("/proc/" + text + "/task/" + text + "/children");
+    pid_t child = 0;
+    in >> child;
+    return child;
+}
 
 class Trial {
 public:
@@ -62,9 +72,13 @@ Verdict check_worker(Rule const&, Subject const& subject) {
     trial.worker_->start_now();
     if (!trial.until([&] { return trial.is_ready(); }))
         return verdict.fail("its worker does not start"), verdict;
-    // The kill comes before the call can have reached the process.
+    // It holds still while the call reaches it, and so dies with the call open.
+    auto inner = first_child(trial.worker_->pid());
+    if (inner == 0) return verdict.fail("its worker has no process"), verdict;
+    ::kill(inner, SIGSTOP);
     trial.start(requests.front());
-    ::kill(trial.worker_->pid(), SIGSEGV);
+    trial.loop_.run_for(std::chrono::milliseconds(20));
+    ::kill(inner, SIGKILL);
     if (!trial.until([&] { return trial.answer_.has_value(); }))
         return verdict.fail("a call was not told that its worker died"), verdict;
     if (*trial.answer_ || trial.answer_->error().fault != Fault::peer_gone)

@@ -31,9 +31,10 @@ constexpr char const* sink_ids[] = {"",
                                     PARLEY_SINK_KV,
                                     PARLEY_SINK_REVEAL};
 constexpr std::size_t operations_most = 64, key_bytes = 256, value_bytes = 65536;
-constexpr std::size_t log_lines = 200;        // what a host keeps in a second
-constexpr std::size_t told_most = 64u << 20;  // of items, to the judge
-constexpr std::size_t unmapped_most = 32u << 20;
+constexpr std::size_t log_lines = 200;           // what a host keeps in a second
+constexpr std::size_t told_most = 64u << 20;     // of items, to the judge
+constexpr std::size_t unmapped_most = 4u << 20;  // it counts against the memory of the plugin
+constexpr std::size_t said_most = 4096;          // of one call, kept to be compared
 constexpr double start_seconds_warn = 0.005, start_seconds_fail = 0.05;
 constexpr auto stuck_time = std::chrono::seconds(5);
 
@@ -74,7 +75,7 @@ private:
 // Bytes that the plugin may look at until it returns.
 class Borrowed {
 public:
-    Borrowed(std::string_view bytes, Manner::Bytes how) : size_(bytes.size()) {
+    Borrowed(std::string_view bytes, Manner::Bytes how) : how_(how), size_(bytes.size()) {
         if (how == Manner::Bytes::unmapped) guarded_.emplace(bytes.size());
         if (!guarded_ || !guarded_->data()) guarded_.reset(), copy_ = bytes;
         std::copy(bytes.begin(), bytes.end(), data());
@@ -83,13 +84,22 @@ public:
     ~Borrowed() {
         if (guarded_)
             guarded_->shut();
-        else
+        else if (how_ == Manner::Bytes::scribbled)
             std::fill(copy_.begin(), copy_.end(), '#');
+        else
+            keep(std::move(copy_));
     }
     char* data() { return guarded_ ? guarded_->data() : copy_.data(); }
     std::size_t size() const { return size_; }
 
 private:
+    // For the life of the process, at the same place.
+    static void keep(std::string&& bytes) {
+        static auto* kept = new std::deque<std::string>;
+        kept->push_back(std::move(bytes));
+    }
+
+    Manner::Bytes how_;
     std::size_t size_;
     std::optional<Guarded> guarded_;
     std::string copy_;
@@ -136,6 +146,7 @@ struct Lent {
             stage->finding("completes-once", "a call is completed with the status " +
                                                  std::to_string(status) + ", which is no end");
         stage->tell(PARLEY_F_COMPLETE, id, {bytes_of(status), view(bytes, size)});
+        call.said.append(view(bytes, size).substr(0, said_most));
         stage->end(call, id, status);
         return PARLEY_OK;
     }
@@ -157,6 +168,8 @@ struct Lent {
         if (call.paused && call.credit <= 0) return PARLEY_E_LIMIT;
         call.credit -= static_cast<std::int64_t>(std::max<std::size_t>(size, 1));
         stage->tell(PARLEY_F_EMIT, id, {view(bytes, size)});
+        if (call.said.size() < said_most)
+            call.said.append(view(bytes, size).substr(0, said_most)).append("\n");
         if (!stage->manner.pauses && call.credit > 0) return PARLEY_OK;
         call.paused = true;
         stage->changed_.notify_all();
@@ -486,6 +499,12 @@ bool Stage::succeeded(parley_id id) {
     return found != calls_.end() && found->second.ended && found->second.status == PARLEY_OK;
 }
 
+std::string Stage::transcript(parley_id id) {
+    std::lock_guard lock(mutex_);
+    auto const& call = calls_[id];
+    return std::to_string(call.status) + "\n" + call.said;
+}
+
 std::size_t Stage::events_left() {
     std::lock_guard lock(mutex_);
     return events_.size() + operations_.size();
@@ -579,16 +598,6 @@ bool Stage::deliver(Event const& event) {
                        bytes.size());
     });
     return true;
-}
-
-void Stage::event(char const* id, parley_id call, parley_id operation, std::uint32_t kind,
-                  std::string_view text) {
-    auto const* sink = static_cast<parley_event_sink_v1 const*>(ask(id));
-    if (!sink || !PARLEY_HAS(sink, on_event)) return;
-    enter([&] {
-        Borrowed bytes(text, manner.bytes);
-        sink->on_event(self_, call, operation, kind, bytes.data(), bytes.size());
-    });
 }
 
 // ---- What services answer. All with mutex_ held. ------------------------------------------------

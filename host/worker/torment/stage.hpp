@@ -22,7 +22,7 @@ namespace parley::worker {
 // How the host behaves. The default is that of a friend.
 struct Manner {
     enum class World { good, failing, garbled, silent, stalling } world = World::good;
-    enum class Bytes { scribbled, unmapped } bytes = Bytes::scribbled;
+    enum class Bytes { scribbled, unmapped, kept } bytes = Bytes::scribbled;
     bool moves_threads = false;  // every call in comes on a new thread
     bool only_required = false;  // what the manifest calls optional is not there
     bool is_newer = false;       // a larger table, of a later minor
@@ -44,7 +44,6 @@ public:
     void destroy();
 
     parley_entry const* entry() const { return entry_; }
-    void* instance() const { return self_; }
     void const* ask(char const* id);  // get_interface
     bool offers(std::uint32_t verb) const { return function(verb) != nullptr; }
 
@@ -59,12 +58,12 @@ public:
     bool wait_for_end(parley_id call, unsigned milliseconds);
     bool is_open(parley_id call);
     bool succeeded(parley_id call);
+    // Status, items and result of a call that has ended, put together.
+    std::string transcript(parley_id call);
     std::size_t events_left();
     std::uint64_t requests_made() const { return requests_made_; }
 
-    // Calls into the plugin as an event would; for what a real host would never say.
-    void event(char const* sink, parley_id call, parley_id operation, std::uint32_t kind,
-               std::string_view bytes);
+    // One call into the plugin, watched: who does not come back is told of.
     void enter(std::function<void()> const& work);
 
     void finding(std::string_view rule, std::string const& text);
@@ -79,6 +78,7 @@ private:
         parley_status status = PARLEY_OK;
         std::int64_t credit = 0;
         std::size_t beyond = 0;  // items that came although it was told to pause
+        std::string said;        // by items and result, as far as a comparison needs it
     };
     struct Operation {
         parley_id call = 0;
