@@ -1,4 +1,4 @@
-"""Each animal of the zoo fails the check that its second line names: zoo_check.py PARLEY SOURCES ANIMALS."""
+"""Each animal of the zoo fails the check that its second line names: zoo.py PARLEY SOURCES ANIMALS."""
 import concurrent.futures
 import json
 import os
