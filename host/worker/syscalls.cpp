@@ -173,6 +173,7 @@ bool contains(std::vector<int> const& list, int call) {
     return std::find(list.begin(), list.end(), call) != list.end();
 }
 
+// What no rule names is trapped.
 void allow_watched(Filter& filter) {
     for (int call : allowed) {
         if (contains(watch::of_files(), call))
@@ -193,16 +194,16 @@ bool is_refused(int call) {
 }
 #endif
 
+void take_lists(Filter& filter) {
+#ifdef PARLEY_WATCH
+    if (is_watching()) return allow_watched(filter);
+#endif
+    for (int call : allowed) filter.add(SCMP_ACT_ALLOW, call);
+    for (int call : refused) filter.add(refuse, call);
+}
+
 void filter_plugin(Filter& filter) {
     auto self = static_cast<scmp_datum_t>(getpid());
-#ifdef PARLEY_WATCH
-    if (is_watching())
-        allow_watched(filter);
-    else
-#endif
-        for (int call : allowed) filter.add(SCMP_ACT_ALLOW, call);
-    if (!is_watching())
-        for (int call : refused) filter.add(refuse, call);
     // Threads are welcome, processes are not. clone3 hides its flags from a filter; libc then
     // falls back to clone.
     filter.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));
@@ -263,10 +264,12 @@ bool watch_forbidden_calls() {
 bool filter_calls(Setup const& setup, Profile& profile) {
     bool is_command = setup.sandbox == Sandbox::command;
     Filter filter(is_command ? SCMP_ACT_ALLOW : SCMP_ACT_TRAP);
-    if (is_command)
+    if (is_command) {
         filter_command(filter);
-    else
+    } else {
+        take_lists(filter);
         filter_plugin(filter);
+    }
     if (!watch_forbidden_calls() || (holds("filter") && !filter.load()))
         return fail(profile, "the system call filter could not be loaded");
     profile.layers.push_back(is_command ? "seccomp-command" : "seccomp-allowlist");
