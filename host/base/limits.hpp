@@ -118,6 +118,12 @@ constexpr std::size_t call_workers = 32;                  // per-call workers al
 constexpr auto check_time = 20s;                          // of one check; a healthy one takes less than five
 constexpr std::size_t check_processes = 8;                // at once, where there are so many processors
 constexpr std::size_t check_lines = 8;                    // of one check; the first says what to mend
+constexpr std::size_t check_line_bytes = 512;             // of one such line
+constexpr std::size_t check_calls = 100'000;              // of one check, remembered; fuzz makes the most
+constexpr std::size_t check_streams = 1024;               // the same; each with what it was opened by
+constexpr std::uint64_t check_constructors = 64;          // more on loading deserve a look
+constexpr std::size_t check_text_bytes = 32 * 1024;       // a long argument: some of them fit one call
+constexpr int check_schema_depth = 16;                    // of a made-up value; a schema may name itself
 
 // Ledger.
 constexpr std::size_t record_body_bytes = 16 * 1024;      // larger bodies are stored by digest

@@ -22,8 +22,7 @@ namespace parley {
 
 namespace {
 
-constexpr std::uint64_t constructors_most = 64;  // a large C++ program has some tens
-constexpr std::size_t named_most = 6;            // of symbols in one line
+constexpr std::size_t named_most = 6;  // of symbols in one line
 // What Debian 12 has: the oldest system that AgentParley runs on.
 std::map<std::string_view, std::vector<unsigned>> const floor_versions{
     {"GLIBC", {2, 36}}, {"GLIBCXX", {3, 4, 30}}, {"CXXABI", {1, 3, 13}}, {"GCC", {12, 0, 0}}};
@@ -220,7 +219,7 @@ private:
     }
 
     void constructors() {
-        if (facts_->constructors > constructors_most)
+        if (facts_->constructors > limits::check_constructors)
             verdict_.warn(std::to_string(facts_->constructors) + " constructors run on loading");
     }
 

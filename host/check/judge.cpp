@@ -54,7 +54,9 @@ bool Judge::is(std::string_view rule) const {
 }
 
 void Judge::complain(Verdict& verdict, std::string what) {
-    if (said_.insert(what).second) verdict.fail(std::move(what));
+    what = visible(clipped(what, limits::check_line_bytes));
+    if (verdict.lines.size() < limits::check_lines && said_.insert(what).second)
+        verdict.fail(std::move(what));
 }
 
 Schema const* Judge::schema(std::uint32_t verb, char const* part) {
@@ -96,7 +98,8 @@ void Judge::hear(std::uint16_t type, std::uint64_t id, std::string_view body, Ve
     std::int32_t status = 0;
     switch (type) {
         case PARLEY_F_CALL:
-            if (take_number(body, number)) verbs_[id] = number;
+            if (take_number(body, number) && verbs_.size() < limits::check_calls)
+                verbs_[id] = number;
             return;
         case PARLEY_F_EMIT:
             look_for_canary("an item of a stream", body, verdict);
@@ -130,7 +133,6 @@ void Judge::hear(std::uint16_t type, std::uint64_t id, std::string_view body, Ve
             return look_for_canary("the store", body, verdict);
         case PARLEY_F_REVEAL:
             if (!take_number(body, call) || !is("secret-undeclared")) return;
-            ++exchanges_;
             if (auto const* field = spec_.file->manifest().secret(body);
                 !field || field->tier != SecretField::Tier::reveal)
                 complain(verdict, "it asks for the bytes of " + visible(clipped(body, 64)) +
@@ -142,7 +144,6 @@ void Judge::hear(std::uint16_t type, std::uint64_t id, std::string_view body, Ve
 }
 
 void Judge::hear_http(std::string_view request, std::string_view body, Verdict& verdict) {
-    ++exchanges_;
     look_for_canary("an address or header", request, verdict);
     look_for_canary("a body", body, verdict);
     auto destination = judge_http(spec_, without_inject(request), body);
@@ -164,16 +165,15 @@ void Judge::hear_http(std::string_view request, std::string_view body, Verdict& 
 }
 
 void Judge::hear_stream(std::uint64_t id, std::string_view request, Verdict& verdict) {
-    ++exchanges_;
     look_for_canary("the address of a stream", request, verdict);
-    streams_[id] = request;
+    if (streams_.size() < limits::check_streams) streams_[id] = request;
     auto judged = judge_stream(spec_, request);
     if (is("egress-undeclared") && !judged) complain(verdict, judged.error().what);
 }
 
 void Judge::hear_write(std::uint64_t id, std::string_view inject, Verdict& verdict) {
     auto value = parse_json(inject);
-    if (inject.empty() || !value || !value->is_array()) return;
+    if (inject.empty() || !streams_.contains(id) || !value || !value->is_array()) return;
     for (auto const& one : value->get_array()) {
         auto field = text_at(one, "secret");
         if (spec_.file->manifest().secret(field)) continue;

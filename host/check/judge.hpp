@@ -22,7 +22,6 @@ public:
 
     // One frame of the play; complaints go into the verdict.
     void hear(std::uint16_t type, std::uint64_t id, std::string_view body, Verdict& verdict);
-    std::uint64_t exchanges() const { return exchanges_; }
 
 private:
     void complain(Verdict& verdict, std::string what);
@@ -43,7 +42,6 @@ private:
     std::map<std::uint64_t, std::string> streams_;  // what they were opened with
     std::map<std::string, std::unique_ptr<Schema>> schemas_;
     std::set<std::string> said_;
-    std::uint64_t exchanges_ = 0;
 };
 
 }  // namespace parley

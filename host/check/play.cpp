@@ -158,8 +158,11 @@ private:
             case PARLEY_F_REMARK: {
                 auto space = std::min(body.find(' '), body.size());
                 auto rule = body.substr(0, space);
-                auto text = visible(clipped(body.substr(std::min(space + 1, body.size())), 512));
-                if ((rule != rule_.name && rule != "!") || !said_.insert(text).second) return;
+                auto text = visible(clipped(body.substr(std::min(space + 1, body.size())),
+                                            limits::check_line_bytes));
+                bool is_heard = (rule == rule_.name || rule == "!") &&
+                                verdict.lines.size() < limits::check_lines;
+                if (!is_heard || !said_.insert(text).second) return;
                 type == PARLEY_F_FINDING ? verdict.fail(text) : verdict.warn(text);
                 return;
             }

@@ -16,8 +16,6 @@ namespace parley {
 
 namespace {
 
-constexpr int depth_most = 16;             // of a sample; schemas may refer to themselves
-constexpr std::size_t long_text = 32'768;  // a skill's arguments hold some of them
 // What people write into texts that must look like something.
 constexpr std::string_view candidates[] = {"example",
                                            "a",
@@ -46,7 +44,8 @@ public:
     Maker(json::value const& root, Fill fill) : root_(root), fill_(fill) {}
 
     std::optional<json::value> make(json::value const& schema, int depth = 0) {
-        if (schema.is_bool() || depth > depth_most) return json::value(json::object());
+        if (schema.is_bool() || depth > limits::check_schema_depth)
+            return json::value(json::object());
         if (!schema.is_object()) return {};
         if (auto const* value = member(schema, "const")) return *value;
         if (auto const* values = member(schema, "enum"); values && values->is_array())
@@ -113,7 +112,7 @@ private:
         auto least =
             static_cast<std::size_t>(std::max<std::int64_t>(0, int_at(schema, "minLength")));
         auto most = static_cast<std::size_t>(
-            std::max<std::int64_t>(0, int_at(schema, "maxLength", long_text)));
+            std::max<std::int64_t>(0, int_at(schema, "maxLength", limits::check_text_bytes)));
         auto pattern = text_at(schema, "pattern");
         if (!pattern.empty()) {
             auto compiled = Pattern::compile(pattern);
@@ -125,7 +124,8 @@ private:
             }
             return {};
         }
-        if (fill_ == Fill::largest) return json::value(std::string(std::min(most, long_text), 'x'));
+        if (fill_ == Fill::largest)
+            return json::value(std::string(std::min(most, limits::check_text_bytes), 'x'));
         auto format = text_at(schema, "format");
         std::string text = format == "uri"         ? "https://service.example/"
                            : format == "date"      ? "2026-01-31"

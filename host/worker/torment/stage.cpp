@@ -505,11 +505,6 @@ std::string Stage::transcript(parley_id id) {
     return std::to_string(call.status) + "\n" + call.said;
 }
 
-std::size_t Stage::events_left() {
-    std::lock_guard lock(mutex_);
-    return events_.size() + operations_.size();
-}
-
 void Stage::pump(parley_id call, std::size_t most) {
     constexpr auto quiet = std::chrono::milliseconds(100);  // for threads of its own
     for (std::size_t done = 0; done < most && is_open(call);) {
@@ -621,7 +616,7 @@ parley_status Stage::request(parley_id id, std::uint32_t service, parley_id* ope
     if (operations_.size() >= operations_most) return PARLEY_E_LIMIT;
     *operation = next_operation_;
     next_operation_ += 2;
-    operations_[*operation] = {id, service, {}, {}, 0};
+    operations_[*operation] = {id, service, 0};
     changed_.notify_all();
     return PARLEY_OK;
 }

@@ -60,7 +60,6 @@ public:
     bool succeeded(parley_id call);
     // Status, items and result of a call that has ended, put together.
     std::string transcript(parley_id call);
-    std::size_t events_left();
     std::uint64_t requests_made() const { return requests_made_; }
 
     // One call into the plugin, watched: who does not come back is told of.
@@ -83,8 +82,7 @@ private:
     struct Operation {
         parley_id call = 0;
         std::uint32_t service = 0;
-        std::string key, value;  // of the store
-        std::uint64_t due = 0;   // of a timer
+        std::uint64_t due = 0;  // of a timer
     };
     struct Event {
         parley_id operation = 0;
