@@ -217,6 +217,20 @@ void add_channel(std::vector<SampleRequest>& out, Fill fill) {
     out.push_back({Verb::channel_typing, with([](auto& w) { w.pair("conversation", "someone"); })});
 }
 
+std::string hook_text(HookPoint point, Fill fill) {
+    switch (point) {
+        case HookPoint::skill_list:
+            return R"(["org.example.check:look"])";
+        case HookPoint::skill_before:
+            return R"({"what":"here"})";
+        case HookPoint::model_before:
+            return R"({"model":"check","max_output_tokens":64,"messages":)"
+                   R"([{"role":"user","text":"Hello."}]})";
+        default:
+            return long_words(fill, limits::message_text_bytes);
+    }
+}
+
 void add_provider(std::vector<SampleRequest>& out, Fill fill) {
     JsonWriter words;
     words.begin('{').pair("model", "check").pair("max_output_tokens", 64);
@@ -231,7 +245,7 @@ void add_provider(std::vector<SampleRequest>& out, Fill fill) {
     }
     words.end(']');
     if (fill != Fill::least) {
-        words.key("skills").begin('[').begin('{').pair("name", "look").pair("summary", "Look.");
+        words.key("skills").begin('[').begin('{').pair("name", "look").pair("description", "Look.");
         words.key("parameters").raw(R"({"type":"object"})").end('}').end(']');
     }
     auto text = words.end('}').take();
@@ -292,9 +306,7 @@ std::vector<SampleRequest> sample_requests(Subject const& subject, Fill fill,
         bool is_call =
             hook.point == HookPoint::skill_before || hook.point == HookPoint::skill_after;
         if (is_call) words.pair("skill", "org.example.check:look");
-        words.pair("text", hook.point == HookPoint::skill_before
-                               ? "{}"
-                               : long_words(fill, limits::message_text_bytes));
+        words.pair("text", hook_text(hook.point, fill));
         out.push_back({Verb::hook_on_event, words.end('}').take()});
     }
     return out;

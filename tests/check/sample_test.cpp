@@ -51,23 +51,34 @@ struct Sampled {
 
 std::string schema_file(Verb verb) {
     switch (verb) {
-        case Verb::channel_run: return "channel.1.run";
-        case Verb::channel_send: return "channel.1.send";
-        case Verb::channel_edit: return "channel.1.edit";
-        case Verb::channel_typing: return "channel.1.typing";
-        case Verb::provider_generate: return "provider.1.generate";
-        case Verb::provider_list_models: return "provider.1.list_models";
-        case Verb::provider_count_tokens: return "provider.1.count_tokens";
-        case Verb::skill_invoke: return "skill.1.invoke";
-        case Verb::skill_preview: return "skill.1.preview";
-        case Verb::skill_reconcile: return "skill.1.reconcile";
-        default: return "";
+        case Verb::channel_run:
+            return "channel.1.run";
+        case Verb::channel_send:
+            return "channel.1.send";
+        case Verb::channel_edit:
+            return "channel.1.edit";
+        case Verb::channel_typing:
+            return "channel.1.typing";
+        case Verb::provider_generate:
+            return "provider.1.generate";
+        case Verb::provider_list_models:
+            return "provider.1.list_models";
+        case Verb::provider_count_tokens:
+            return "provider.1.count_tokens";
+        case Verb::skill_invoke:
+            return "skill.1.invoke";
+        case Verb::skill_preview:
+            return "skill.1.preview";
+        case Verb::skill_reconcile:
+            return "skill.1.reconcile";
+        default:
+            return "";
     }
 }
 
 Result<> fits_its_schema(SampleRequest const& request) {
-    auto path = fs::path(SOURCE_FOLDER) / "sdk/schemas" /
-                ("parley." + schema_file(request.verb) + ".json");
+    auto path =
+        fs::path(SOURCE_FOLDER) / "sdk/schemas" / ("parley." + schema_file(request.verb) + ".json");
     TRY(document, parse_json(text_of(path)));
     TRY(schema, Schema::open(document, UnknownKeywords::ignored));
     TRY(value, parse_json(request.text));
@@ -77,21 +88,20 @@ Result<> fits_its_schema(SampleRequest const& request) {
 }  // namespace
 
 TEST_CASE("a sample is one that its schema allows, least and whole", "[sample]") {
-    for (auto const* text : {
-             R"({"type":"object"})", R"({"type":"string","minLength":12})",
-             R"({"type":"string","pattern":"^[a-z]+$","minLength":3})",
-             R"({"type":"string","format":"date"})",
-             R"({"type":"integer","minimum":7,"maximum":7})",
-             R"({"type":"integer","exclusiveMinimum":3,"multipleOf":5})",
-             R"({"type":"number","maximum":0.5})", R"({"enum":["a","b"]})", R"({"const":{"a":1}})",
-             R"({"type":["string","null"]})", R"({"oneOf":[{"type":"boolean"},{"type":"null"}]})",
-             R"({"type":"array","items":{"type":"integer"},"minItems":2})",
-             R"({"$defs":{"n":{"type":"integer","minimum":4}},"$ref":"#/$defs/n"})",
-             R"({"type":"object","additionalProperties":false,"required":["a"],
+    for (auto const* text :
+         {R"({"type":"object"})", R"({"type":"string","minLength":12})",
+          R"({"type":"string","pattern":"^[a-z]+$","minLength":3})",
+          R"({"type":"string","format":"date"})", R"({"type":"integer","minimum":7,"maximum":7})",
+          R"({"type":"integer","exclusiveMinimum":3,"multipleOf":5})",
+          R"({"type":"number","maximum":0.5})", R"({"enum":["a","b"]})", R"({"const":{"a":1}})",
+          R"({"type":["string","null"]})", R"({"oneOf":[{"type":"boolean"},{"type":"null"}]})",
+          R"({"type":"array","items":{"type":"integer"},"minItems":2})",
+          R"({"$defs":{"n":{"type":"integer","minimum":4}},"$ref":"#/$defs/n"})",
+          R"({"type":"object","additionalProperties":false,"required":["a"],
                  "properties":{"a":{"type":"array","minItems":1,"items":{"type":"object",
                  "required":["b"],"properties":{"b":{"type":"string","maxLength":2}}}},
                  "c":{"type":"boolean"}}})",
-             R"({"type":"object","required":["a"],"properties":{"a":{"type":"string"}},
+          R"({"type":"object","required":["a"],"properties":{"a":{"type":"string"}},
                  "examples":[{"a":"by hand"}]})"}) {
         INFO(text);
         auto schema = parse_json(text);
@@ -107,9 +117,10 @@ TEST_CASE("a sample is one that its schema allows, least and whole", "[sample]")
 
 TEST_CASE("a schema for which nothing is found says so, and one that names itself ends",
           "[sample]") {
-    for (auto const* text : {R"({"type":"string","pattern":"^[0-9]{9}x$"})",
-                             R"({"type":"object","required":["a"],"properties":{"a":{"$ref":"#"}}})",
-                             R"({"enum":[]})", "false"}) {
+    for (auto const* text :
+         {R"({"type":"string","pattern":"^[0-9]{9}x$"})",
+          R"({"type":"object","required":["a"],"properties":{"a":{"$ref":"#"}}})", R"({"enum":[]})",
+          "false"}) {
         INFO(text);
         REQUIRE_FALSE(sample_of(*parse_json(text), Fill::least));
     }
@@ -117,8 +128,8 @@ TEST_CASE("a schema for which nothing is found says so, and one that names itsel
 
 TEST_CASE("requests are such as a host makes, with and without a member that nobody knows",
           "[sample]") {
-    for (auto const* name : {"channel_irc", "provider_openai", "provider_rehearsal", "skill_files",
-                             "skill_shell"}) {
+    for (auto const* name :
+         {"channel_irc", "provider_openai", "provider_rehearsal", "skill_files", "skill_shell"}) {
         INFO(name);
         Sampled sampled(name);
         for (auto fill : {Fill::least, Fill::all, Fill::largest}) {
@@ -179,7 +190,6 @@ TEST_CASE("the facts of a library are those of its headers", "[elf]") {
     REQUIRE(facts->note_is_loaded);
     REQUIRE(facts->binds_now);
     REQUIRE_FALSE(facts->is_go);
-    REQUIRE(std::any_of(facts->imports.begin(), facts->imports.end(), [](auto const& symbol) {
-        return symbol.version.starts_with("GLIBC_2.");
-    }));
+    REQUIRE(std::any_of(facts->imports.begin(), facts->imports.end(),
+                        [](auto const& symbol) { return symbol.version.starts_with("GLIBC_2."); }));
 }
