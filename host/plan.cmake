@@ -13,7 +13,7 @@ room(vault    USES base                             DOORS sodium)
 room(wire     USES base                             DOORS boost/asio boost/beast boost/system openssl curl
      LINKS OpenSSL::SSL)
 room(plugin   USES base config wire                 DOORS boost/asio boost/system)
-room(check    USES base config plugin             DOORS boost/asio)
+room(check    USES base plugin)
 room(channel  USES base config ledger plugin)
 room(gate     USES base config ledger)
 room(session  USES base config ledger)

@@ -12,7 +12,8 @@ enum {
 /* program -> host. */
 enum {
     PARLEY_F_CALL = 80,    /* id = call; u32 verb: it is open now */
-    PARLEY_F_FINDING = 81, /* "RULE TEXT": something is wrong by that rule; "!": by any */
+    PARLEY_F_FINDING = 81, /* "RULE TEXT": something is wrong by that rule; "!": by any;
+                              "~": nothing can be said, and another check says why */
     PARLEY_F_REMARK = 82,  /* the same, but only worth a look */
     PARLEY_F_OVER = 83     /* the play is over, and the program ends */
 };

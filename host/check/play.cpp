@@ -160,6 +160,10 @@ private:
                 auto rule = body.substr(0, space);
                 auto text = visible(clipped(body.substr(std::min(space + 1, body.size())),
                                             limits::check_line_bytes));
+                if (rule == "~") {
+                    verdict = Verdict::skip(text);
+                    return;
+                }
                 bool is_heard = (rule == rule_.name || rule == "!") &&
                                 verdict.lines.size() < limits::check_lines;
                 if (!is_heard || !said_.insert(text).second) return;

@@ -1,6 +1,7 @@
 // What only the real host side shows: a worker that dies in the middle of a call.
 #include "base/limits.hpp"
 #include "base/loop.hpp"
+#include "base/text.hpp"
 #include "check/sample.hpp"
 
 #include <boost/json/value.hpp>
@@ -33,8 +34,13 @@ public:
         deps_.loop = &loop_;
         deps_.worker_program = subject.places.worker;
         worker_ = Worker::create(deps_, subject.spec());
+        worker_->on_state([this](Worker::State state, std::string const& reason) {
+            has_given_up_ = state == Worker::State::quarantined;
+            reason_ = visible(clipped(reason, limits::check_line_bytes));
+        });
     }
     ~Trial() {
+        worker_->on_state({});
         worker_->stop();
         until([this] { return worker_->pid() == 0; });
     }
@@ -55,6 +61,8 @@ public:
     Loop loop_;
     WorkerDeps deps_;
     std::shared_ptr<Worker> worker_;
+    std::string reason_;  // of its state
+    bool has_given_up_ = false;
     std::optional<Result<std::string>> answer_;
     std::uint64_t call_ = 0;
 };
@@ -70,8 +78,9 @@ Verdict check_worker(Rule const&, Subject const& subject) {
     Verdict verdict;
     Trial trial(subject);
     trial.worker_->start_now();
-    if (!trial.until([&] { return trial.is_ready(); }))
-        return verdict.fail("its worker does not start"), verdict;
+    if (!trial.until([&] { return trial.is_ready() || trial.has_given_up_; }) ||
+        trial.has_given_up_)
+        return verdict.fail("its worker does not start: " + trial.reason_), verdict;
     // It holds still while the call reaches it, and so dies with the call open.
     auto inner = first_child(trial.worker_->pid());
     if (inner == 0) return verdict.fail("its worker has no process"), verdict;

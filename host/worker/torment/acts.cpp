@@ -90,13 +90,23 @@ public:
 private:
     // ---- Pieces ---------------------------------------------------------------------------------
 
+    // An instance that a friendly host cannot make is a matter of the check bad-config; there is
+    // nothing to be said of it elsewhere.
     bool begin() {
-        if (!stage_.entry() && !stage_.load(path_)) return false;
+        bool is_first = !stage_.entry();
+        if (is_first && !stage_.load(path_)) return false;
         auto status = stage_.create();
-        if (status != PARLEY_OK)
-            stage_.finding("!", "create() answered " + std::to_string(status) +
-                                    "; is the config one that it can live with? (--config)");
-        return status == PARLEY_OK;
+        if (status == PARLEY_OK) return true;
+        bool is_elsewhere = is_first && !is_strange_host() && script_.check != "bad-config";
+        stage_.finding(
+            is_elsewhere ? "~" : "!",
+            "create() answered " + std::to_string(status) +
+                (is_elsewhere ? "; see bad-config"
+                              : "; is the config one that it can live with? (--config)"));
+        return false;
+    }
+    bool is_strange_host() const {
+        return script_.check == "older-host" || script_.check == "newer-host";
     }
 
     // Ends a call that is open: by cancel, as the host does it.
