@@ -239,7 +239,7 @@ void check_bad_configs(Subject const& subject, Verdict& verdict) {
         auto config = good->get_object();
         config["x_nobody_knows"] = 1;
         must_refuse(config, "with a key that nobody knows");
-    } else {
+    } else if (member(*schema, "properties")) {
         verdict.warn(
             "the config_schema takes any key: say \"additionalProperties\": false, or a "
             "typo of the operator goes unnoticed");

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -58,14 +59,45 @@ def file_fault(name):
     return must(one["result"] == worst and status == (worst == "fail"), name, "says", one)
 
 
-def bytes_fault(scratch, name, change, rule):
-    """The sound file with some bytes changed: it is refused by that check, and nothing of it is loaded."""
+def bytes_fault(scratch, name, change, rule, is_refused=True):
+    """The sound file with some bytes changed: that check fails; what a host refuses is never loaded."""
     file = scratch / f"{name}.so"
     file.write_bytes(change(SOUND.read_bytes()))
     status, said, _ = check(file)
     bad = [one["name"] for one in said["checks"] if one["result"] in ("fail", "crash")]
     loaded = [one for one in said["checks"] if int(one["number"][1:]) > 16 and one["result"] != "skip"]
-    return must(status == 1 and rule in bad and not loaded, name, "is found by", bad, "loaded:", loaded)
+    return must(status == 1 and rule in bad and not (is_refused and loaded), name, "is found by", bad, "loaded:", loaded)
+
+
+def warned(scratch, name, change, rule):
+    file = scratch / f"{name}.so"
+    file.write_bytes(change(SOUND.read_bytes()))
+    status, said, _ = check(file, *only(rule))
+    return must(status == 0 and said["warned"] == 1, name, "is not warned of:", said)
+
+
+def a_note_beside_what_is_loaded(data):
+    """The segment of the note now lies at the file's end, where only who asks for it looks."""
+    data, table = bytearray(data), struct.unpack_from("<Q", data, 32)[0]
+    for at in range(table, table + 56 * struct.unpack_from("<H", data, 56)[0], 56):
+        kind, offset, size = *struct.unpack_from("<I4xQ", data, at), struct.unpack_from("<Q", data, at + 32)[0]
+        if kind == 4 and b"Parley\0" in data[offset:offset + size]:
+            data += bytes(-len(data) % 16)
+            struct.pack_into("<Q", data, at + 8, len(data))
+            return bytes(data + data[offset:offset + size])
+    raise AssertionError("no note")
+
+
+def an_entry_that_is_unique(data):
+    """The entry's symbol is bound as STB_GNU_UNIQUE."""
+    data = bytearray(data)
+    sections, count = struct.unpack_from("<Q", data, 40)[0], struct.unpack_from("<H", data, 60)[0]
+    for at in range(sections, sections + 64 * count, 64):
+        kind, offset, size = struct.unpack_from("<I", data, at + 4)[0], *struct.unpack_from("<QQ", data, at + 24)
+        for symbol in range(offset, offset + size, 24) if kind == 11 else ():
+            if struct.unpack_from("<H", data, symbol + 6)[0]:
+                data[symbol + 4] = 10 << 4 | data[symbol + 4] & 15
+    return bytes(data)
 
 
 def wrong_usage():
@@ -99,6 +131,9 @@ with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecu
     jobs = [pool.submit(a_sound_plugin_passes_everything), pool.submit(wrong_usage),
             pool.submit(a_signature_is_checked, scratch), pool.submit(a_seed_repeats_a_run),
             pool.submit(people_see_no_colours_without_a_terminal),
+            pool.submit(warned, scratch, "newer-libc", lambda b: b.replace(b"GLIBC_2.2.5", b"GLIBC_9.9.9"), "glibc-floor"),
+            pool.submit(warned, scratch, "unique", an_entry_that_is_unique, "no-gnu-unique"),
+            pool.submit(bytes_fault, scratch, "stripped", a_note_beside_what_is_loaded, "strip-stable", False),
             pool.submit(bytes_fault, scratch, "no-elf", lambda b: b"#!/bin/sh\n" + b, "elf-sane"),
             pool.submit(bytes_fault, scratch, "cut", lambda b: b[:3000], "elf-sane"),
             pool.submit(bytes_fault, scratch, "no-note", lambda b: b[:note] + b"Barley\0" + b[note + 7:], "note-present"),
