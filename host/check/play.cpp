@@ -90,8 +90,9 @@ Result<std::string> script_for(Rule const& rule, Subject const& subject, Verdict
         verdict.warn("no arguments were found for the skill " + missing.front() +
                      "; add \"examples\" or \"default\" to its parameters");
     missing.clear();
+    // A host keeps one run of an instance.
     for (auto const& one : sample_requests(subject, Fill::all, missing))
-        request("request", one, one.text);
+        if (one.verb != Verb::channel_run) request("request", one, one.text);
     for (auto const& one : sample_requests(subject, Fill::largest, missing))
         request("large", one, one.text);
     for (auto const& one : sample_previews(subject)) request("preview", one, one.text);

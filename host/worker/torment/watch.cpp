@@ -216,8 +216,10 @@ bool answer(siginfo_t const& facts, void* context, bool is_refused) {
         if (shape.call != call.number) continue;
         look_at(shape, call);
         auto const* a = call.arguments;
+        int before = errno;
         auto result = syscall(call.number, a[0], a[1], a[2], a[3], a[4], cookie);
         set_result(machine, result < 0 ? -errno : result);
+        errno = before;
         return true;
     }
     auto* name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, facts.si_syscall);
