@@ -188,12 +188,16 @@ private:
 
     void on_exit(std::string const& how) {
         if (link_ && !is_condemned_) link_->drain();
+        auto death = how.starts_with("the worker ") ? "it " + how.substr(11) : how;
         bool was_told = verdict.kind == CheckOutcome::Kind::fail;
         if (!has_ended_ && !is_condemned_ && (!was_told || is_confined_)) {
-            if (!last_words_.empty())
+            if (is(rule_, "failing-allocations") && !was_told)
+                verdict.warn("an allocation fails in a call, and " + death +
+                             "; a worker that runs out of memory is started again");
+            else if (!last_words_.empty())
                 verdict.crash(visible(last_words_));
             else if (how != "the worker ended with status 0")
-                verdict.crash(how.starts_with("the worker ") ? "it " + how.substr(11) : how);
+                verdict.crash(death);
             else if (!was_told)
                 verdict.crash("it ended its process");
         }

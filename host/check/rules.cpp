@@ -58,6 +58,7 @@ constexpr Rule rules[] = {
     {52, "crash-containment", Kind::worker},
     {53, "quiet-shutdown", Kind::play},
     {54, "fuzz", Kind::play},
+    {55, "failing-allocations", Kind::play},
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "acts.hpp"
 
+#include "hunger.hpp"
 #include "measure.hpp"
 #include "watch.hpp"
 
@@ -80,6 +81,7 @@ public:
             {"process-hygiene", &Acts::process_hygiene},
             {"quiet-shutdown", &Acts::quiet_shutdown},
             {"fuzz", &Acts::fuzz},
+            {"failing-allocations", &Acts::failing_allocations},
         };
         auto act = acts.find(script_.check);
         if (act == acts.end()) return false;
@@ -514,6 +516,27 @@ private:
             if (thread_count() > threads)
                 stage_.finding("quiet-shutdown", "a thread is left after destroy()");
         }
+    }
+
+    // Further in with every round, until no allocation is left to fail.
+    void failing_allocations() {
+        if (!begin()) return;
+        auto end = std::chrono::steady_clock::now() + rounds_time;
+        for (std::uint64_t at = 1; std::chrono::steady_clock::now() < end; ++at) {
+            has_starved();
+            stage_.manner.starves = at;
+            for (auto const& request : script_.requests) {
+                auto call = stage_.start(request);
+                if (call) stage_.pump(call);
+                stage_.manner.starves = 0;
+                finish(call);
+                stage_.manner.starves = at;
+            }
+            if (!has_starved()) break;
+        }
+        stage_.manner.starves = 0;
+        round();
+        stage_.destroy();
     }
 
     void fuzz() {

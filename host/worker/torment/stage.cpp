@@ -1,6 +1,7 @@
 #include "stage.hpp"
 
 #include "check/frames.h"
+#include "hunger.hpp"
 
 #include <boost/dll/shared_library.hpp>
 
@@ -123,7 +124,11 @@ bool contains(std::vector<std::string> const& list, std::string_view id) {
 
 // What the plugin calls. All from any thread.
 struct Lent {
-    using Lock = std::unique_lock<std::mutex>;
+    struct Lock {
+        Fed fed;
+        std::lock_guard<std::mutex> held;
+        explicit Lock(std::mutex& mutex) : held(mutex) {}
+    };
 
     static parley_status complete(parley_host const*, parley_id id, parley_status status,
                                   char const* bytes, std::size_t size) {
@@ -194,7 +199,7 @@ struct Lent {
         Lock lock(stage->mutex_);
         if (size > PARLEY_MESSAGE_MAX || body_size > PARLEY_MESSAGE_MAX - size - 64)
             return PARLEY_E_LIMIT;
-        auto status = stage->request(call, PARLEY_S_HTTP, operation, lock);
+        auto status = stage->request(call, PARLEY_S_HTTP, operation);
         if (status != PARLEY_OK) return status;
         auto length = static_cast<std::uint32_t>(size);
         stage->tell(PARLEY_F_HTTP_START, *operation,
@@ -212,7 +217,7 @@ struct Lent {
                                      std::size_t size, parley_id* operation) {
         Lock lock(stage->mutex_);
         if (size > PARLEY_FRAME_BODY_MAX) return PARLEY_E_LIMIT;
-        auto status = stage->request(call, PARLEY_S_STREAM, operation, lock);
+        auto status = stage->request(call, PARLEY_S_STREAM, operation);
         if (status != PARLEY_OK) return status;
         stage->tell(PARLEY_F_STREAM_OPEN, *operation, {bytes_of(call), view(request, size)});
         stage->answer_stream(*operation);
@@ -235,7 +240,7 @@ struct Lent {
     static parley_status timer_start(parley_host const*, parley_id call, std::uint32_t after_ms,
                                      parley_id* operation) {
         Lock lock(stage->mutex_);
-        auto status = stage->request(call, PARLEY_S_TIMER, operation, lock);
+        auto status = stage->request(call, PARLEY_S_TIMER, operation);
         if (status == PARLEY_OK) stage->operations_[*operation].due = stage->now_ + after_ms;
         return status;
     }
@@ -245,7 +250,7 @@ struct Lent {
         Lock lock(stage->mutex_);
         if (key.empty() || key.size() > key_bytes || value.size() > value_bytes)
             return PARLEY_E_LIMIT;
-        auto status = stage->request(call, PARLEY_S_KV, operation, lock);
+        auto status = stage->request(call, PARLEY_S_KV, operation);
         if (status != PARLEY_OK) return status;
         auto length = static_cast<std::uint32_t>(key.size());
         stage->tell(PARLEY_F_KV, *operation,
@@ -286,7 +291,7 @@ struct Lent {
                                     std::size_t size, parley_id* operation) {
         Lock lock(stage->mutex_);
         if (size > key_bytes) return PARLEY_E_LIMIT;
-        auto status = stage->request(call, PARLEY_S_REVEAL, operation, lock);
+        auto status = stage->request(call, PARLEY_S_REVEAL, operation);
         if (status != PARLEY_OK) return status;
         stage->tell(PARLEY_F_REVEAL, *operation, {bytes_of(call), view(name, size)});
         if (stage->manner.world == Manner::World::good)
@@ -363,6 +368,7 @@ parley_status Stage::create() {
     parley_status status = PARLEY_E_INTERNAL;
     enter([&] {
         Borrowed config(script_.config, manner.bytes);
+        Hunger hunger(manner.starves);
         status = entry_->create(host_, config.data(), config.size(), &self_);
     });
     if (status != PARLEY_OK) return is_alive_ = false, status;
@@ -451,7 +457,10 @@ parley_id Stage::start(Request const& request, std::uint32_t timeout_ms) {
     enter([&] {
         Borrowed bytes(request.bytes, manner.bytes);
         auto before = seconds_of(CLOCK_THREAD_CPUTIME_ID);
-        status = run(self_, id, timeout_ms, bytes.data(), bytes.size());
+        {
+            Hunger hunger(manner.starves);
+            status = run(self_, id, timeout_ms, bytes.data(), bytes.size());
+        }
         seconds = seconds_of(CLOCK_THREAD_CPUTIME_ID) - before;
     });
     auto words = "a verb took " + std::to_string(static_cast<int>(seconds * 1000)) +
@@ -474,7 +483,11 @@ parley_id Stage::start(Request const& request, std::uint32_t timeout_ms) {
 }
 
 void Stage::cancel(parley_id call) {
-    if (PARLEY_HAS(entry_, cancel)) enter([&] { entry_->cancel(self_, call); });
+    if (!PARLEY_HAS(entry_, cancel)) return;
+    enter([&] {
+        Hunger hunger(manner.starves);
+        entry_->cancel(self_, call);
+    });
 }
 
 // With mutex_ held.
@@ -589,6 +602,7 @@ bool Stage::deliver(Event const& event) {
     if (!sink || !PARLEY_HAS(sink, on_event)) return false;
     enter([&] {
         Borrowed bytes(event.bytes, manner.bytes);
+        Hunger hunger(manner.starves);
         sink->on_event(self_, operation.call, event.operation, event.kind, bytes.data(),
                        bytes.size());
     });
@@ -597,8 +611,7 @@ bool Stage::deliver(Event const& event) {
 
 // ---- What services answer. All with mutex_ held. ------------------------------------------------
 
-parley_status Stage::request(parley_id id, std::uint32_t service, parley_id* operation,
-                             std::unique_lock<std::mutex>&) {
+parley_status Stage::request(parley_id id, std::uint32_t service, parley_id* operation) {
     auto found = calls_.find(id);
     *operation = 0;
     if (found == calls_.end()) {

@@ -28,6 +28,7 @@ struct Manner {
     bool is_newer = false;       // a larger table, of a later minor
     bool pauses = false;         // every item is taken with PARLEY_PAUSE
     bool forgets = false;        // calls are over as soon as they have begun
+    std::uint64_t starves = 0;   // this allocation of every call in, counted from 1, fails
     std::uint64_t refuses = 0;   // this request of a service or emit, counted from 1, is refused
 };
 
@@ -93,8 +94,7 @@ private:
     friend struct Lent;
 
     parley_start_fn function(std::uint32_t verb) const;
-    parley_status request(parley_id call, std::uint32_t service, parley_id* operation,
-                          std::unique_lock<std::mutex>& lock);
+    parley_status request(parley_id call, std::uint32_t service, parley_id* operation);
     void queue(parley_id operation, std::uint32_t kind, std::string bytes, bool is_last);
     void answer_http(parley_id operation, std::string_view request);
     void answer_stream(parley_id operation);

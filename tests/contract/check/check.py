@@ -52,6 +52,11 @@ def fault(name):
     return must(status == 1 and one["result"] in ("fail", "crash") and one["lines"], name, "says", one)
 
 
+def a_death_of_hunger_is_a_warning():
+    status, said, _ = check(SOUND, *only("failing-allocations"), "--config", '{"fault":"failing-allocations"}')
+    return must(status == 0 and said["warned"] == 1, "failing allocations:", said)
+
+
 def file_fault(name):
     rule, worst = FILES[name]
     status, said, _ = check(FOLDER / f"faulty_{name}.so", *only(rule))
@@ -130,6 +135,7 @@ with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecu
     note = SOUND.read_bytes().index(b"Parley\0")
     jobs = [pool.submit(a_sound_plugin_passes_everything), pool.submit(wrong_usage),
             pool.submit(a_signature_is_checked, scratch), pool.submit(a_seed_repeats_a_run),
+            pool.submit(a_death_of_hunger_is_a_warning),
             pool.submit(people_see_no_colours_without_a_terminal),
             pool.submit(warned, scratch, "newer-libc", lambda b: b.replace(b"GLIBC_2.2.5", b"GLIBC_9.9.9"), "glibc-floor"),
             pool.submit(warned, scratch, "unique", an_entry_that_is_unique, "no-gnu-unique"),

@@ -72,6 +72,7 @@ static parley_status invoke(void *self, parley_id id, uint32_t timeout_ms, const
     if (is("strand-moves") && !strand_mark) abort();
     if (is("start-returns-fast"))
         for (clock_t until = clock() + CLOCKS_PER_SEC / 8; clock() < until;) continue;
+    if (is("failing-allocations")) memset(malloc(10), 1, 10);
     call->id = id;
     call->request = request;
     call->size = size;
