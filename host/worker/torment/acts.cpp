@@ -184,9 +184,9 @@ private:
     void sizes(char const* id, std::size_t least, std::size_t most) {
         auto const* table = static_cast<char const*>(stage_.ask(id));
         if (!table) return;
-        std::uint32_t size, reserved;
+        std::uint32_t size, reserved = 0;
         std::memcpy(&size, table, sizeof size);
-        std::memcpy(&reserved, table + sizeof size, sizeof reserved);
+        if (size >= 2 * sizeof size) std::memcpy(&reserved, table + sizeof size, sizeof reserved);
         if (size < least || size > most)
             stage_.finding("struct-sizes", std::string(id) + " has a struct_size of " +
                                                std::to_string(size) + "; this ABI has " +
