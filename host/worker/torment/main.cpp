@@ -11,6 +11,7 @@
 #include "watch.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <memory>
@@ -39,6 +40,8 @@ bool is_watched(std::string_view check) {
 
 int serve() {
     begin_life();
+    // Arenas of our own threads would count against the plugin's memory.
+    mallopt(M_ARENA_MAX, 1);
     int descriptor = move_link();
     auto link = std::make_unique<Link>(descriptor);
     Message message;

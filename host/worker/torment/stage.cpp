@@ -167,9 +167,7 @@ struct Lent {
         if (call.ended) return PARLEY_E_STALE;
         if (++stage->requests_made_ == stage->manner.refuses) return PARLEY_E_LIMIT;
         if (call.paused && ++call.beyond == 2)
-            stage->finding("backpressure",
-                           "it goes on to emit after PARLEY_PAUSE, before "
-                           "on_resume");
+            stage->finding("backpressure", "it emits after PARLEY_PAUSE, before on_resume");
         if (call.paused && call.credit <= 0) return PARLEY_E_LIMIT;
         call.credit -= static_cast<std::int64_t>(std::max<std::size_t>(size, 1));
         stage->tell(PARLEY_F_EMIT, id, {view(bytes, size)});
