@@ -25,6 +25,10 @@ namespace {
 
 constexpr std::string_view canary = "canary-3f9c1ab77d02e5-of-parley-plugin-check";
 
+// Services that parley-worker-check can play.
+constexpr std::string_view doubles[] = {PARLEY_HOST_HTTP, PARLEY_HOST_STREAM, PARLEY_HOST_TIMER,
+                                        PARLEY_HOST_KV, PARLEY_HOST_REVEAL};
+
 bool is(Rule const& rule, std::string_view name) {
     return rule.name == name;
 }
@@ -35,6 +39,9 @@ std::string reason_to_skip(Rule const& rule, Subject const& subject) {
     bool has_services = !manifest.needs.empty() || !manifest.optional.empty();
     bool reveals = std::any_of(manifest.secrets.begin(), manifest.secrets.end(),
                                [](auto const& f) { return f.tier == SecretField::Tier::reveal; });
+    for (auto const& id : manifest.needs)
+        if (std::find(std::begin(doubles), std::end(doubles), id) == std::end(doubles))
+            return "there is no double of " + id;
     auto asks = [&](std::string_view id) {
         auto in = [id](auto const& list) {
             return std::find(list.begin(), list.end(), id) != list.end();
