@@ -12,6 +12,9 @@
 #include <thread>
 
 extern char** environ;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
+#endif
 
 namespace parley::worker {
 
@@ -39,8 +42,12 @@ std::size_t descriptor_count() {
 }
 
 std::size_t heap_bytes() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return __sanitizer_get_current_allocated_bytes();
+#else
     auto facts = mallinfo2();
     return facts.uordblks + facts.hblkhd;
+#endif
 }
 
 bool has_memory_left(std::size_t megabytes) {
