@@ -25,12 +25,12 @@ namespace {
 // The schema's file of a verb, by role and index.
 std::string schema_name(std::uint32_t verb) {
     static std::map<std::uint32_t, char const*> const names{
-        {0x100, "channel.1.run"},           {0x101, "channel.1.send"},
-        {0x102, "channel.1.edit"},          {0x103, "channel.1.typing"},
-        {0x200, "provider.1.generate"},     {0x201, "provider.1.list_models"},
-        {0x202, "provider.1.count_tokens"}, {0x300, "skill.1.invoke"},
-        {0x301, "skill.1.reconcile"},       {0x302, "skill.1.preview"},
-        {0x400, "hook.1.on_event"}};
+        {0x100, "channel.1.run"},          {0x101, "channel.1.send"},
+        {0x102, "channel.1.edit"},         {0x103, "channel.1.typing"},
+        {0x104, "channel.1.draft"},        {0x200, "provider.1.generate"},
+        {0x201, "provider.1.list_models"}, {0x202, "provider.1.count_tokens"},
+        {0x300, "skill.1.invoke"},         {0x301, "skill.1.reconcile"},
+        {0x302, "skill.1.preview"},        {0x400, "hook.1.on_event"}};
     auto found = names.find(verb);
     return found == names.end() ? "" : std::string("parley.") + found->second + ".json";
 }

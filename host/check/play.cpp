@@ -65,6 +65,18 @@ std::string reason_to_skip(Rule const& rule, Subject const& subject) {
     return {};
 }
 
+// Verbs that a role leaves open, and the manifest does not.
+std::vector<Verb> promised(Manifest const& manifest) {
+    std::vector<Verb> out;
+    if (manifest.channel.edit) out.push_back(Verb::channel_edit);
+    if (manifest.channel.typing) out.push_back(Verb::channel_typing);
+    if (manifest.channel.draft) out.push_back(Verb::channel_draft);
+    if (std::any_of(manifest.skills.begin(), manifest.skills.end(),
+                    [](auto const& skill) { return skill.effect == EffectClass::reconcilable; }))
+        out.push_back(Verb::skill_reconcile);
+    return out;
+}
+
 Result<std::string> script_for(Rule const& rule, Subject const& subject, Verdict& verdict) {
     std::string out;
     auto line = [&out](std::string_view key, std::string_view value) {
@@ -81,10 +93,8 @@ Result<std::string> script_for(Rule const& rule, Subject const& subject, Verdict
     for (auto const& role : manifest.roles) line("role", role);
     for (auto const& id : manifest.needs) line("require", id);
     for (auto const& id : manifest.optional) line("optional", id);
-    bool reconciles =
-        std::any_of(manifest.skills.begin(), manifest.skills.end(),
-                    [](auto const& skill) { return skill.effect == EffectClass::reconcilable; });
-    line("reconciles", reconciles ? "1" : "0");
+    for (auto verb : promised(manifest))
+        line("promises", std::to_string(static_cast<unsigned>(verb)));
     std::vector<std::string> missing;
     auto request = [&](char const* key, SampleRequest const& one, std::string const& text) {
         line(key, std::to_string(static_cast<unsigned>(one.verb)) + " " + text);

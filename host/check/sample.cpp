@@ -199,22 +199,29 @@ std::string long_words(Fill fill, std::size_t most) {
     return text;
 }
 
-void add_channel(std::vector<SampleRequest>& out, Fill fill) {
+// A host asks for nothing but what the manifest says that the channel can do.
+void add_channel(std::vector<SampleRequest>& out, ChannelFeatures const& can, Fill fill) {
     auto text = long_words(fill, limits::message_text_bytes);
-    auto with = [&](auto const& write) {
+    auto add = [&out](Verb verb, auto const& write) {
         JsonWriter words;
-        words.begin('{');
+        words.begin('{').pair("conversation", "someone");
         write(words);
-        return words.end('}').take();
+        out.push_back({verb, words.end('}').take()});
     };
-    out.push_back({Verb::channel_run, with([](auto& w) { w.pair("instance", "check"); })});
-    out.push_back({Verb::channel_send, with([&](auto& w) {
-                       w.pair("id", "check-1").pair("conversation", "someone").pair("text", text);
-                   })});
-    out.push_back({Verb::channel_edit, with([&](auto& w) {
-                       w.pair("conversation", "someone").pair("id", "1").pair("text", text);
-                   })});
-    out.push_back({Verb::channel_typing, with([](auto& w) { w.pair("conversation", "someone"); })});
+    auto dress = [&](JsonWriter& words) {
+        words.pair("text", text);
+        if (fill == Fill::least) return;
+        if (can.markdown) words.key("markdown").boolean(true);
+        if (!can.buttons) return;
+        words.key("buttons").begin('[').begin('[').begin('{').pair("text", "Yes");
+        words.pair("data", "check-1").end('}').end(']').end(']');
+    };
+    out.push_back({Verb::channel_run, R"({"instance":"check"})"});
+    add(Verb::channel_send, [&](auto& words) { dress(words.pair("id", "check-1")); });
+    if (can.edit) add(Verb::channel_edit, [&](auto& words) { dress(words.pair("id", "1")); });
+    if (can.typing) add(Verb::channel_typing, [](auto&) {});
+    if (can.draft)
+        add(Verb::channel_draft, [&](auto& words) { words.pair("draft", 1).pair("text", text); });
 }
 
 std::string hook_text(HookPoint point, Fill fill) {
@@ -282,7 +289,7 @@ std::vector<SampleRequest> sample_requests(Subject const& subject, Fill fill,
                                            std::vector<std::string>& missing) {
     std::vector<SampleRequest> out;
     auto const& manifest = subject.file->manifest();
-    if (manifest.has_role(PARLEY_ROLE_CHANNEL)) add_channel(out, fill);
+    if (manifest.has_role(PARLEY_ROLE_CHANNEL)) add_channel(out, manifest.channel, fill);
     if (manifest.has_role(PARLEY_ROLE_PROVIDER)) add_provider(out, fill);
     for (auto const& skill : manifest.skills) {
         auto schema = parse_json(skill.parameters);

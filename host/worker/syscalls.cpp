@@ -214,8 +214,7 @@ void filter_plugin(Filter& filter) {
     // Limits of another process, the host's for one.
     filter.only(SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A0(SCMP_CMP_NE, 0));
     // The name of the call that ended it is the author's only clue: nobody takes the handler away.
-    filter.only(SCMP_SYS(rt_sigaction), SCMP_A0(SCMP_CMP_NE, SIGSYS),
-                SCMP_A0(SCMP_CMP_EQ, SIGSYS));
+    filter.only(SCMP_SYS(rt_sigaction), SCMP_A0(SCMP_CMP_NE, SIGSYS), SCMP_A0(SCMP_CMP_EQ, SIGSYS));
     // Whether standard output is a terminal is all that libc wants of ioctl, and a name of prctl.
     filter.only(SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, TCGETS), SCMP_A1(SCMP_CMP_NE, TCGETS));
     for (auto option : {PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_SET_VMA})

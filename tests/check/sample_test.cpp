@@ -59,6 +59,8 @@ std::string schema_file(Verb verb) {
             return "channel.1.edit";
         case Verb::channel_typing:
             return "channel.1.typing";
+        case Verb::channel_draft:
+            return "channel.1.draft";
         case Verb::provider_generate:
             return "provider.1.generate";
         case Verb::provider_list_models:

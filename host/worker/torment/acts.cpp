@@ -25,8 +25,7 @@ using World = Manner::World;
 
 constexpr unsigned grace_ms = 2000;  // between a cancel and the kill, as the host has it
 constexpr std::uint32_t channel_run = 0x100, channel_send = 0x101, provider_generate = 0x200,
-                        skill_invoke = 0x300, skill_reconcile = 0x301, skill_preview = 0x302,
-                        hook_on_event = 0x400;
+                        skill_invoke = 0x300, skill_preview = 0x302, hook_on_event = 0x400;
 constexpr std::size_t concurrent_most = 64, rounds_most = 1000, rounds_least = 20;
 constexpr std::size_t growth_bytes = 64;  // of the heap, each round; below it is libc's own order
 constexpr auto rounds_time = std::chrono::seconds(3);
@@ -251,9 +250,11 @@ private:
                     stage_.finding("declared-roles",
                                    std::string(id) + " lacks a verb that it must have");
         }
-        if (script_.reconciles && !stage_.offers(skill_reconcile))
-            stage_.finding("declared-roles",
-                           "a skill has the effect reconcilable, and there is no reconcile");
+        for (auto verb : script_.promises)
+            if (!stage_.offers(verb))
+                stage_.finding("declared-roles", "the manifest promises a verb that it lacks: " +
+                                                     std::to_string(verb >> 8) + "." +
+                                                     std::to_string(verb & 0xff));
         stage_.destroy();
     }
 

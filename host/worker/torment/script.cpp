@@ -36,7 +36,7 @@ bool take(Script& script, std::string_view key, std::string_view value) {
     if (key == "seed") return number(value, script.seed);
     if (key == "milliseconds") return number(value, script.milliseconds);
     if (key == "pending") return number(value, script.pending);
-    if (key == "reconciles") return script.reconciles = value == "1", true;
+    if (key == "promises") return number(value, script.promises.emplace_back());
     return false;
 }
 

@@ -26,7 +26,7 @@ struct Script {
     std::vector<Request> large;
     std::vector<Request> previews;
     std::uint64_t seed = 0, milliseconds = 0, pending = 1;
-    bool reconciles = false;  // a skill says that it can be asked afterwards
+    std::vector<std::uint32_t> promises;  // verbs that the manifest says it has
 };
 
 // Nothing when a line is not understood.
