@@ -43,7 +43,7 @@ int serve() {
     // Arenas of our own threads would count against the plugin's memory.
     mallopt(M_ARENA_MAX, 1);
     int descriptor = move_link();
-    auto link = std::make_unique<Link>(descriptor);
+    auto link = std::make_unique<SocketLink>(descriptor);
     Message message;
     if (!link->receive(message) || message.type != PARLEY_F_SETUP) return 1;
     auto setup = parse_setup(message.body);
