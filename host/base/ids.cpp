@@ -27,6 +27,12 @@ std::string fresh_id(std::string_view prefix, std::int64_t now_us) {
     return id;
 }
 
+std::string fresh_code(int characters) {
+    std::string code;
+    for (int i = 0; i < characters; ++i) code += alphabet[randombytes_uniform(32)];
+    return code;
+}
+
 bool is_name(std::string_view text) {
     if (text.empty() || text.size() > 64) return false;
     auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };

@@ -36,6 +36,8 @@ using Seq = std::uint64_t;
 
 // A fresh id: the prefix, a time part that sorts, and 80 random bits, in lower-case base 32.
 std::string fresh_id(std::string_view prefix, std::int64_t now_us);
+// Random characters of [0-9a-z], five bits each.
+std::string fresh_code(int characters);
 
 // True for [a-z0-9][a-z0-9._-]*, at most 64 bytes: agents, instances, plugins, models, scopes.
 bool is_name(std::string_view text);

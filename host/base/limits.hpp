@@ -139,6 +139,14 @@ constexpr auto link_changes_time = 10s;
 constexpr int link_steady_waits = 10;                     // a link that stood so many pauses begins anew
 constexpr auto link_wait_most = 10min;                    // that a service may ask for
 
+// What leaves, and cards of approvals.
+constexpr auto send_again_most = 60s;                     // the longest pause between two tries
+constexpr auto send_keep_time = 24h;                      // tried so long while the channel is there
+constexpr std::size_t card_page_bytes = 3000;             // services take some 4000 characters
+constexpr std::size_t card_pages = 4;                     // more is not read in a chat; the CLI shows it
+constexpr int card_button_code = 26;                      // characters: 130 bits, nobody types them
+constexpr int card_typed_code = 12;                       // 60 bits, each guess a message
+
 // Strangers.
 constexpr int refused_senders = 100;                      // remembered per instance
 constexpr auto refused_record_time = 1h;                  // one record per instance and sender

@@ -13,13 +13,26 @@ namespace parley {
 namespace {
 
 constexpr std::size_t detail_bytes = 512;
+constexpr std::size_t parts_most = 256;
+
+// The data of a button, as the host makes them.
+bool is_code(std::string_view text) {
+    return !text.empty() && text.size() <= 48 &&
+           text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789_-") == std::string_view::npos;
+}
 
 // What a plugin said, checked before anybody believes it.
 Result<Inbound> message_from(InstanceName const& instance, json::value const& value) {
     Inbound message;
     message.instance = instance;
     message.conversation = text_at(value, "conversation");
-    message.text = text_at(value, "text");
+    auto type = text_at(value, "type");
+    if (type == "press") message.kind = Inbound::Kind::press;
+    if (type == "command") message.kind = Inbound::Kind::command;
+    message.text = text_at(value, type == "press"     ? "data"
+                                  : type == "command" ? "command"
+                                                      : "text");
     message.external_id = text_at(value, "id");
     message.is_private = bool_at(value, "private");
     message.cursor = text_at(value, "cursor");
@@ -38,6 +51,11 @@ Result<Inbound> message_from(InstanceName const& instance, json::value const& va
         return Error(Fault::bad_input, "a message with an id that is too long");
     if (message.cursor.size() > limits::cursor_bytes)
         return Error(Fault::bad_input, "a cursor that is too long");
+    if (message.kind == Inbound::Kind::press && !is_code(message.text))
+        return Error(Fault::bad_input, "a press without the data of a button");
+    if (message.kind == Inbound::Kind::command && message.text != "status" &&
+        message.text != "stop" && message.text != "new")
+        return Error(Fault::bad_input, "a command that there is not");
     message.text = clipped(message.text, limits::message_text_bytes);
     return message;
 }
@@ -72,14 +90,22 @@ public:
     void send(Outbound message, std::function<void(SendOutcome)> done) override {
         JsonWriter request;
         request.begin('{').pair("id", message.id.text);
-        request.pair("conversation", message.conversation).pair("text", message.text).end('}');
-        CallSink sink;
-        sink.on_done = [done = std::move(done)](Result<std::string> result) {
-            done(outcome_of(result));
-        };
-        CallOptions options;
-        options.timeout = limits::send_time;
-        worker_->start(Verb::channel_send, request.take(), options, std::move(sink));
+        request.pair("conversation", message.conversation).pair("text", message.text);
+        if (message.is_notice) request.key("notice").boolean(true);
+        if (!message.buttons.empty()) {
+            request.key("buttons").begin('[').begin('[');
+            for (auto const& button : message.buttons)
+                request.begin('{').pair("text", button.text).pair("data", button.data).end('}');
+            request.end(']').end(']');
+        }
+        ask(Verb::channel_send, request.end('}').take(), std::move(done));
+    }
+
+    void edit(std::string const& conversation, std::string const& id, std::string const& text,
+              std::function<void(SendOutcome)> done) override {
+        JsonWriter request;
+        request.begin('{').pair("conversation", conversation).pair("id", id).pair("text", text);
+        ask(Verb::channel_edit, request.end('}').take(), std::move(done));
     }
 
     Link link() const override { return link_; }
@@ -106,10 +132,26 @@ public:
     }
 
 private:
+    void ask(Verb verb, std::string request, std::function<void(SendOutcome)> done) {
+        CallSink sink;
+        sink.on_done = [done = std::move(done)](Result<std::string> result) {
+            done(outcome_of(result));
+        };
+        CallOptions options;
+        options.timeout = limits::send_time;
+        worker_->start(verb, std::move(request), options, std::move(sink));
+    }
+
     static SendOutcome outcome_of(Result<std::string> const& result) {
         SendOutcome outcome;
         if (result) {
             outcome.delivered = true;
+            auto told = parse_json(*result);
+            if (auto const* ids = told ? member(*told, "ids") : nullptr; ids && ids->is_array())
+                for (auto const& id : ids->get_array())
+                    if (id.is_string() && id.get_string().size() <= limits::sender_id_bytes &&
+                        outcome.ids.size() < parts_most)
+                        outcome.ids.emplace_back(id.get_string());
             return outcome;
         }
         // The worker's own error carries the plugin's JSON when there was one.
@@ -129,7 +171,7 @@ private:
     void heard(std::string_view bytes) {
         auto value = parse_json(bytes);
         auto type = value ? text_at(*value, "type") : std::string_view();
-        if (type == "message") {
+        if (type == "message" || type == "press" || type == "command") {
             auto message = message_from(name_, *value);
             auto cursor = message ? message->cursor : std::string();
             auto taken = [weak = weak_from_this(), cursor, size = bytes.size(), call = run_call_] {

@@ -1,7 +1,7 @@
 #pragma once
 
-// A channel instance as the host sees it: messages come in, messages go out, in order for each
-// conversation. It never decides who may speak, and never drops what it was given to send.
+// A channel instance as the host sees it: messages, presses of buttons and commands come in, messages
+// go out, in order for each conversation. It never decides who may speak, and never drops what it was given to send.
 #include "base/ids.hpp"
 #include "base/loop.hpp"
 #include "base/result.hpp"
@@ -16,19 +16,27 @@
 namespace parley {
 
 struct Inbound {
+    enum class Kind { message, press, command };
+    Kind kind = Kind::message;
     InstanceName instance;
     std::string conversation;
     std::vector<std::string> sender_ids;  // typed, strongest first
     std::string sender_name;
-    std::string text;                     // UTF-8
+    std::string text;                     // UTF-8; of a press its code, of a command its name
     std::string external_id;              // empty: none
     bool is_private = false;
     std::string cursor;
 };
 
+struct Button {
+    std::string text, data;
+};
+
 struct Outbound {
     OutboxId id;
     std::string conversation, text;
+    bool is_notice = false;         // a line of the host, not of the agent
+    std::vector<Button> buttons{};  // one row; only for plugins with that feature
 };
 
 // What became of a send. Failed with `left` false: provably nothing went out, so it may be sent
@@ -38,6 +46,7 @@ struct SendOutcome {
     bool left = true;
     bool retryable = false;
     std::string detail;
+    std::vector<std::string> ids{};  // the service's, of the parts in order
 };
 
 class Channel {
@@ -59,6 +68,9 @@ public:
     virtual ~Channel() = default;
 
     virtual void send(Outbound message, std::function<void(SendOutcome)> done) = 0;
+    // Gives a message that was sent another text, and no buttons; only with the feature `edit`.
+    virtual void edit(std::string const& conversation, std::string const& id,
+                      std::string const& text, std::function<void(SendOutcome)> done) = 0;
     virtual Link link() const = 0;
     virtual std::string const& detail() const = 0;
     // Begins no further run, lets the sends under way end, then the worker. `over` is told once,

@@ -112,6 +112,13 @@ void print_approval(json::value const& approval) {
         std::printf("in the plugin's own words, which nobody has checked:\n%s\n\n",
                     word("preview").c_str());
     std::printf("digest %s\n", word("digest").c_str());
+    auto const* reach = member(approval, "reach");
+    if (!reach || !reach->is_array()) return;
+    for (auto const& one : reach->get_array()) {
+        auto of = [&](char const* key) { return std::string(text_at(one, key)); };
+        std::printf("asked: %s on %s: %s%s%s\n", of("approver").c_str(), of("channel").c_str(),
+                    of("state").c_str(), of("why").empty() ? "" : ", ", of("why").c_str());
+    }
 }
 
 int verb_approval_show(Context const& context, std::string const& id) {

@@ -246,7 +246,7 @@ void Control::approvals(Asked& asked) {
     std::size_t looked = 0;
     auto add = [&](Approval const& approval) {
         bool fits = state.empty() || state == name_of(approval.state);
-        return (!fits || page.add(to_json(approval), approval.id.text)) && ++looked < 100'000;
+        return (!fits || page.add(to_json(approval, deps_.flow->reach(approval)), approval.id.text)) && ++looked < 100'000;
     };
     if (state == "pending") {
         // The open ones have an index; history need not be read to find them.
@@ -261,7 +261,7 @@ void Control::approvals(Asked& asked) {
 void Control::approval(Asked& asked) {
     auto approval = deps_.approvals->find(ApprovalId(asked.parts[0]));
     if (!approval) return send_problem(*asked.reply, 404, "no approval " + asked.parts[0]);
-    send_json(*asked.reply, to_json(*approval));
+    send_json(*asked.reply, to_json(*approval, deps_.flow->reach(*approval)));
 }
 
 void Control::plugins(Asked& asked) {

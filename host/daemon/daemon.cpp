@@ -181,6 +181,8 @@ Result<> Daemon::open_doors() {
     deps.plugins = &plugins_;
     deps.workers = &workers_;
     deps.vault_id = vault_->id();
+    // The same at every start, and nowhere on the disk.
+    deps.code_key = hex(blake2b(vault_->sign_for_ledger("parley.card-codes/1")));
     deps.key_file = vault_key_path();
     deps.programs = {plugin_folder(), worker_program().parent_path(), program_folder()};
     deps.own_port = server_->port();

@@ -8,6 +8,8 @@
 
 #include <boost/json/value.hpp>
 
+#include <algorithm>
+
 namespace parley {
 
 namespace {
@@ -367,6 +369,13 @@ void Flow::park_if_waiting(Change& change, Session& session, Turn const& turn) {
         ids += (ids.empty() ? "" : ",") + call.approval;
         notice += "\n" + visible(call.skill) + " (" + call.approval +
                   "), decide with: parley approval show " + call.approval;
+        auto approval = deps_.approvals->find(ApprovalId(call.approval));
+        auto asked = approval ? approvers_of(*approval) : std::vector<Approver>();
+        bool is_reached = std::any_of(asked.begin(), asked.end(), [&](auto const& one) {
+            return deps_.ledger->get(Table::place, one.instance.text + '/' + one.identity);
+        });
+        if (!is_reached && session.instance.text != "api")
+            notice += "\nNobody could be asked in a chat: no approver has written to me in private.";
     }
     auto parked = draft("session.parked", session);
     JsonWriter body;

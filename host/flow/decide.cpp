@@ -130,8 +130,15 @@ void Flow::cancel(SessionId const& id, std::string actor, Later<> done) {
     auto found = deps_.sessions->find(id);
     if (!found) return refuse(*deps_.loop, done, Error(Fault::not_found, "no session " + id.text));
     if (found->state == SessionState::done) return tell<std::monostate>(*deps_.loop, done, ok());
-    auto session = *found;
     auto change = begin_change();
+    end_session(change, *found, actor);
+    change.after.push_back([done = std::move(done)] { done(ok()); });
+    commit(std::move(change));
+    wake_those_waiting_for_budget();
+}
+
+void Flow::end_session(Change& change, Session session, std::string const& actor) {
+    auto const id = session.id;
     auto turn = Turn::from_json(session.turn.empty() ? "{}" : session.turn);
     std::vector<CallId> calls;
     if (turn)
@@ -162,13 +169,10 @@ void Flow::cancel(SessionId const& id, std::string actor, Later<> done) {
     session.detail.clear();
     session.updated_us = deps_.ledger->now_us();
     auto finished = draft("session.finished", session);
-    finished.actor = std::move(actor);
+    finished.actor = actor;
     finished.body = R"({"why":"cancelled"})";
     change.batch.record(std::move(finished));
     deps_.sessions->save(change.batch, session);
-    change.after.push_back([done = std::move(done)] { done(ok()); });
-    commit(std::move(change));
-    wake_those_waiting_for_budget();
 }
 
 void Flow::resume(SessionId const& id, std::string actor, Later<> done) {

@@ -10,7 +10,15 @@ namespace parley {
 
 namespace {
 
-constexpr std::int64_t send_tries = 8;
+// Begins every line of the host, and stands in no line of an agent.
+constexpr std::string_view host_mark = "\u27e6parley\u27e7 ", mark_begin = "\u27e6";
+
+// An agent cannot speak as the host: the mark's first character is not its to use.
+std::string without_mark(std::string text) {
+    for (auto at = text.find(mark_begin); at != text.npos; at = text.find(mark_begin, at + 1))
+        text.replace(at, mark_begin.size(), "[");
+    return text;
+}
 
 // What clients of the API called the conversation; the agent's name before it is ours.
 std::string_view shown_conversation(InstanceName const& instance, AgentName const& agent,
@@ -38,6 +46,10 @@ std::string id_body(OutboxEntry const& entry, std::string_view detail) {
 
 }  // namespace
 
+std::string host_line(std::string_view text) {
+    return std::string(host_mark) + std::string(text);
+}
+
 std::string to_json(OutboxEntry const& e) {
     JsonWriter out;
     out.begin('{').pair("id", e.id.text).pair("state", e.stage).pair("channel", e.instance.text);
@@ -61,7 +73,8 @@ void Flow::put_outbox(Batch& batch, OutboxEntry const& e) const {
     out.pair("agent", e.agent.text).pair("session", e.session.text);
     out.pair("conversation", e.conversation).pair("text", e.text).pair("stage", e.stage);
     out.pair("detail", e.detail).pair("attempts", e.attempts).pair("queued", e.queued_us);
-    out.pair("cause", static_cast<std::int64_t>(e.cause)).end('}');
+    out.pair("cause", static_cast<std::int64_t>(e.cause)).pair("card", e.card);
+    out.key("notice").boolean(e.is_notice).end('}');
     batch.put(Table::outbox, e.id.text, out.take());
 }
 
@@ -78,6 +91,8 @@ static OutboxEntry entry_from(json::value const& v) {
     e.attempts = int_at(v, "attempts");
     e.queued_us = int_at(v, "queued");
     e.cause = static_cast<Seq>(int_at(v, "cause"));
+    e.card = text_at(v, "card");
+    e.is_notice = bool_at(v, "notice");
     return e;
 }
 
@@ -105,7 +120,8 @@ void Flow::queue_message(Change& change, Session const& session, std::string con
     entry.agent = session.agent;
     entry.session = session.id;
     entry.conversation = session.conversation;
-    entry.text = text;
+    entry.is_notice = is_notice;
+    entry.text = is_notice || session.instance.text == "api" ? text : without_mark(text);
     entry.queued_us = deps_.ledger->now_us();
     entry.cause = cause;
     if (auto found = deps_.find_secret(text); !found.empty()) {
@@ -124,19 +140,28 @@ void Flow::queue_message(Change& change, Session const& session, std::string con
         change.batch.record(std::move(delivered));
         return;
     }
+    put_in_line(change, std::move(entry));
+}
+
+void Flow::put_in_line(Change& change, OutboxEntry entry) {
     auto& line = lines_[{entry.instance.text, entry.conversation}];
     auto const* channel = this->channel(entry.instance);
     bool is_next = line.empty() && channel && channel->link() == Channel::Link::connected;
-    entry.stage = is_next ? "sent" : "queued";
     line.push_back(entry.id);
-    if (is_next) {
-        auto sent = outbox_draft("message.sent", entry);
-        sent.body = id_body(entry, "");
-        change.batch.record(std::move(sent));
-        entry.attempts = 1;
-        change.after.push_back([this, id = entry.id] { send_now(id); });
-    }
+    entry.stage = "queued";
+    if (is_next) begin_send(change, entry);
     put_outbox(change.batch, entry);
+}
+
+// Its EGRESS mark, in the batch; the codes of a card are made now and leave once.
+void Flow::begin_send(Change& change, OutboxEntry& entry) {
+    entry.stage = "sent";
+    ++entry.attempts;
+    auto sent = outbox_draft("message.sent", entry);
+    sent.body = id_body(entry, "");
+    change.batch.record(std::move(sent));
+    if (!entry.card.empty()) arm_card(change.batch, entry);
+    change.after.push_back([this, id = entry.id] { send_now(id); });
 }
 
 // Its EGRESS mark is durable.
@@ -151,7 +176,17 @@ void Flow::send_now(OutboxId const& id) {
         outcome.detail = "the channel is not open";
         return sent(id, outcome);
     }
-    open->second.channel->send({entry->id, entry->conversation, entry->text},
+    Outbound message{entry->id, entry->conversation, entry->text, entry->is_notice, {}};
+    if (entry->is_notice) message.text = host_line(entry->text);
+    if (auto codes = codes_.find(id.text); codes != codes_.end()) {
+        auto const& [yes, no] = codes->second;
+        if (features_of(entry->instance).buttons)
+            message.buttons = {{"Approve", yes}, {"Deny", no}};
+        else
+            message.text +=
+                "Write here:  approve " + yes + "\nor:  deny " + no + " and why, if you like";
+    }
+    open->second.channel->send(std::move(message),
                                [this, id](SendOutcome outcome) { sent(id, std::move(outcome)); });
 }
 
@@ -165,8 +200,13 @@ void Flow::sent(OutboxId const& id, SendOutcome outcome) {
         change.batch.record(std::move(draft));
     };
     auto line = std::pair(entry->instance.text, entry->conversation);
-    bool again =
-        !outcome.delivered && !outcome.left && outcome.retryable && entry->attempts < send_tries;
+    // What provably did not leave is tried again: while the channel is down without an end, and
+    // while it is there for a day, since then it is the message that it does not take.
+    auto const* open = channel(entry->instance);
+    bool is_up = open && open->link() == Channel::Link::connected;
+    constexpr auto keep = std::chrono::microseconds(limits::send_keep_time).count();
+    bool again = !outcome.delivered && !outcome.left && outcome.retryable &&
+                 (!is_up || deps_.ledger->now_us() - entry->queued_us < keep);
     entry->detail = clipped(visible(outcome.detail), 500);
     if (outcome.delivered) {
         record("message.delivered");
@@ -180,11 +220,15 @@ void Flow::sent(OutboxId const& id, SendOutcome outcome) {
         record(outcome.left ? "message.unknown" : "message.failed");
         put_outbox(change.batch, *entry);
     }
+    if (!entry->card.empty()) card_sent(change.batch, *entry, outcome);
+    codes_.erase(id.text);
     commit(std::move(change));
+    if (!entry->card.empty()) tend_cards_soon();
     auto found = lines_.find(line);
     if (again) {
-        auto wait =
-            std::chrono::milliseconds(250) * (1 << std::min<std::int64_t>(entry->attempts, 7));
+        auto wait = std::min<std::chrono::milliseconds>(
+            std::chrono::milliseconds(250) * (1 << std::min<std::int64_t>(entry->attempts, 10)),
+            limits::send_again_most);
         timers_["send/" + id.text] = deps_.loop->after(
             wait, [this, line] { next_in_line(InstanceName(line.first), line.second); });
         return;
@@ -210,13 +254,8 @@ void Flow::next_in_line(InstanceName const& instance, std::string const& convers
     }
     if (entry->stage != "queued") return;
     auto change = begin_change();
-    entry->stage = "sent";
-    ++entry->attempts;
-    auto sent = outbox_draft("message.sent", *entry);
-    sent.body = id_body(*entry, "");
-    change.batch.record(std::move(sent));
+    begin_send(change, *entry);
     put_outbox(change.batch, *entry);
-    change.after.push_back([this, id = entry->id] { send_now(id); });
     commit(std::move(change));
 }
 
@@ -240,7 +279,7 @@ void Flow::retry(OutboxId const& id, std::string actor, Later<> done) {
     entry->attempts = 0;
     auto queued = outbox_draft("message.queued", *entry);
     queued.actor = std::move(actor);
-    queued.body = queued_body(*entry, false);
+    queued.body = queued_body(*entry, entry->is_notice);
     change.batch.record(std::move(queued));
     put_outbox(change.batch, *entry);
     auto& line = lines_[{entry->instance.text, entry->conversation}];

@@ -25,6 +25,7 @@ void Flow::use(std::shared_ptr<Config const> config) {
     filter_skill_lists();
     retry_budget_stops();
     arm_expiry();
+    tend_cards_soon();
 }
 
 void Flow::stop() {
@@ -52,6 +53,8 @@ void Flow::commit(Change change) {
         for (auto const& act : work) act();
     };
     deps_.ledger->commit(std::move(change.batch), std::move(after));
+    auto changes = deps_.approvals->changes();
+    if (std::exchange(approval_changes_, changes) != changes) tend_cards_soon();
 }
 
 Draft Flow::draft(char const* kind, Session const& session) const {

@@ -46,6 +46,7 @@ struct FlowDeps {
     Catalogue* plugins = nullptr;
     WorkerDeps const* workers = nullptr;
     std::string vault_id;
+    std::string code_key;  // keys the hashes of the codes on cards
     std::filesystem::path key_file;
     std::vector<std::filesystem::path> programs;  // folders of our own programs and plugins
     std::uint16_t own_port = 0;
@@ -65,8 +66,12 @@ struct OutboxEntry {
     std::string detail;
     std::int64_t attempts = 0, queued_us = 0;
     Seq cause = 0;
+    bool is_notice = false;  // the host's own words
+    std::string card;        // on the last page of an approval's card: the card's key
 };
 std::string to_json(OutboxEntry const& entry);
+// As people see it in a chat: marked as the host's own words, which no agent can do.
+std::string host_line(std::string_view text);
 
 // A generate request: fixed glue around the base ("system" and "skills", as JSON members), the
 // context's fragments and, for a summary, a closing message.
@@ -113,6 +118,8 @@ public:
     void on_delta(std::function<void(Session const&, std::string_view text)> told);
 
     // --- looking ---
+    // JSON list: each approver of the call, and how far the card came, or why there is none.
+    std::string reach(Approval const& approval) const;
     Channel const* channel(InstanceName const& name) const;
     SkillCatalogue const& skills() const { return skills_; }
     std::size_t working() const { return live_.size(); }
@@ -219,6 +226,7 @@ private:
     void reconcile(SessionId const& id, CallId const& call);
 
     // decide.cpp
+    void end_session(Change& change, Session session, std::string const& actor);
     void expire_due();
     void end_approvals(std::vector<Approval> const& open, ApprovalState state,
                        std::string const& why, std::string const& words);
@@ -236,6 +244,49 @@ private:
     std::optional<OutboxEntry> outbox_entry(OutboxId const& id) const;
     void put_outbox(Batch& batch, OutboxEntry const& entry) const;
     Draft outbox_draft(char const* kind, OutboxEntry const& entry) const;
+
+    void put_in_line(Change& change, OutboxEntry entry);
+    void begin_send(Change& change, OutboxEntry& entry);
+
+    // card.cpp
+    struct Card {
+        std::string key;
+        ApprovalId approval;
+        InstanceName instance;
+        std::string digest, identity, conversation;
+        std::vector<OutboxId> pages;
+        std::string text;     // of the last page
+        std::string yes, no;  // keyed hashes of the codes that are out there
+        std::string message;  // the service's id of the last page
+        bool is_delivered = false;
+        bool is_decidable = false;  // it shows the call whole
+    };
+    struct Approver {
+        InstanceName instance;
+        std::string identity;
+    };
+    ChannelFeatures features_of(InstanceName const& instance) const;
+    std::vector<Approver> approvers_of(Approval const& approval) const;
+    std::vector<Card> cards() const;
+    std::optional<Card> card(std::string_view key) const;
+    void put_card(Batch& batch, Card const& card) const;
+    std::string code_hash(Card const& card, bool approve, std::string_view code) const;
+    void tend_cards();
+    void tend_cards_soon();
+    void offer(Approval const& approval, Approver const& approver);
+    void close_card(Card const& card, std::optional<Approval> const& approval);
+    void edit_card(Card const& card, std::string const& outcome);
+    void arm_card(Batch& batch, OutboxEntry const& entry);
+    void card_sent(Batch& batch, OutboxEntry const& entry, SendOutcome const& outcome);
+    void note_place(Inbound const& message, std::string const& identity);
+    bool judge(Inbound const& message, std::function<void()> const& taken);
+    void tell_there(InstanceName const& instance, std::string const& conversation,
+                    AgentName const& agent, std::string const& text, Seq cause);
+
+    // command.cpp
+    bool is_command(Inbound const& message) const;
+    void obey(Inbound message, std::string const& identity, std::function<void()> taken);
+    void interrupt(Change& change, Session& session, std::string const& actor);
 
     // instances.cpp
     void open_instances();
@@ -311,6 +362,14 @@ private:
     std::map<std::string, Loop::Handle> timers_;  // retries, by what they retry
     std::set<std::string> waiting_for_budget_;    // sessions
     std::set<std::string> closed_models_;         // after an overrun, until a reload
+    // The codes of a card from its mark in the ledger until it was sent; kept nowhere else.
+    struct Codes {
+        std::string yes, no;
+    };
+    std::map<std::string, Codes> codes_;  // by outbox id
+    std::set<std::string> editing_;       // cards whose edit is under way
+    std::uint64_t approval_changes_ = 0;  // seen by the cards
+    bool tending_ = false, recovered_ = false;
     Loop::Handle expiry_timer_, budget_timer_;
     std::function<void(Session const&, std::string_view)> delta_;
 };

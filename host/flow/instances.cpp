@@ -233,7 +233,10 @@ void Flow::open_channel(InstanceName const& name) {
         draft.body = body.take();
         change.batch.record(std::move(draft));
         commit(std::move(change));
-        if (link == Channel::Link::connected) deps_.loop->post([this, name] { wake_lines(name); });
+        if (link == Channel::Link::connected) deps_.loop->post([this, name] {
+                wake_lines(name);
+                tend_cards();
+            });
     };
     auto last_cursor = [this, name] {
         return deps_.ledger->get(Table::cursor, name.text).value_or("");

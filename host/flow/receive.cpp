@@ -30,9 +30,11 @@ std::string received_body(InstanceName const& instance, std::string_view convers
 void Flow::receive(Inbound message, std::function<void()> taken) {
     auto const& channel = config_->channels.find(message.instance);
     if (stopping_ || channel == config_->channels.end()) return;
+    if (judge(message, taken)) return;
     Sender sender{message.sender_ids, message.sender_name};
     auto admitted = deps_.gate->admit(*config_, channel->second.agent, message.instance, sender);
     if (!admitted) return take(std::move(message), {}, std::move(taken));
+    if (is_command(message)) return obey(std::move(message), *admitted, std::move(taken));
     // What stands in the text as a secret never reaches a record, a hook or a model.
     if (!is_utf8(message.text)) message.text = visible(message.text);
     deps_.mask(message.text);

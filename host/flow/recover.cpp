@@ -41,6 +41,8 @@ void Flow::recover() {
         commit(std::move(change));
     }
     expire_due();
+    recovered_ = true;
+    tend_cards_soon();
 }
 
 void Flow::recover_session(SessionId const& id, bool lost) {

@@ -47,7 +47,7 @@ std::string to_json(Record const& record);
 // Derived state lives in tables. A key is bytes; order is bytewise.
 enum class Table : unsigned char {
     meta = 1, session, active, inbox, binding, seen, item, call, approval, approval_due, spend,
-    outbox, cursor, refused, kv, todo, session_index
+    outbox, cursor, refused, kv, todo, session_index, place, card
 };
 
 // A row of Table::meta: the operator accepted a loss, and the host has not yet acted on that.

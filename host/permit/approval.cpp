@@ -148,7 +148,7 @@ std::string render(Binding const& b) {
     return out;
 }
 
-std::string to_json(Approval const& a) {
+std::string to_json(Approval const& a, std::string_view reach) {
     JsonWriter out;
     out.begin('{').pair("id", a.id.text).pair("state", name_of(a.state));
     out.pair("agent", a.agent.text).pair("session", a.session.text).pair("call", a.call.text);
@@ -160,6 +160,7 @@ std::string to_json(Approval const& a) {
     if (a.decided_us) out.pair("decided", iso_time(a.decided_us));
     if (!a.by.empty()) out.key("by").raw(a.by);
     if (!a.reason.empty()) out.pair("reason", a.reason);
+    if (!reach.empty()) out.key("reach").raw(reach);
     return out.end('}').take();
 }
 
@@ -169,6 +170,7 @@ std::optional<Approval> Approvals::find(ApprovalId const& id) const {
 }
 
 void Approvals::write(Batch& batch, Approval const& approval, bool open) const {
+    ++changes_;
     batch.put(Table::approval, approval.id.text, encode(approval));
     if (open)
         batch.put(Table::approval_due, due_key(approval), "");

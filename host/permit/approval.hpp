@@ -59,8 +59,8 @@ struct Approval {
 std::string digest_of(Binding const& binding, ApprovalId const& id, std::int64_t expires_us);
 // The host's own rendering of the call, whole, every byte visible.
 std::string render(Binding const& binding);
-// The API's view.
-std::string to_json(Approval const& approval);
+// The API's view. `reach`, JSON, says who was asked and where.
+std::string to_json(Approval const& approval, std::string_view reach = {});
 
 class Approvals {
 public:
@@ -92,6 +92,9 @@ public:
     // Ends a pending or approved one without use: expired, superseded or cancelled.
     void close(Batch& batch, Approval approval, ApprovalState state, std::string const& why) const;
 
+    // Grows with every change of an approval's state.
+    std::uint64_t changes() const { return changes_; }
+
     // The earliest expiry of an open one, or 0.
     std::int64_t next_expiry_us() const;
     std::vector<Approval> expired(std::int64_t now_us) const;
@@ -103,6 +106,7 @@ private:
     Seq record(Batch& batch, Approval const& approval, char const* kind, std::string body,
                std::string actor = {}) const;
     Ledger const& ledger_;
+    mutable std::uint64_t changes_ = 0;
 };
 
 }  // namespace parley

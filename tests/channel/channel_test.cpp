@@ -105,6 +105,42 @@ TEST_CASE("a message arrives as the plugin said it", "[channel]") {
     REQUIRE(message.cursor == "42");
 }
 
+TEST_CASE("a press brings its code and a command its name, and nothing else is either", "[channel]") {
+    Line line;
+    line.start();
+    line.say(message_with(R"("type":"press","data":"abc_-9","private":true)"));
+    line.say(message_with(R"("type":"command","command":"stop")"));
+    REQUIRE(line.messages.size() == 2);
+    REQUIRE(line.messages[0].kind == Inbound::Kind::press);
+    REQUIRE(line.messages[0].text == "abc_-9");
+    REQUIRE(line.messages[0].is_private);
+    REQUIRE(line.messages[1].kind == Inbound::Kind::command);
+    REQUIRE(line.messages[1].text == "stop");
+    for (auto const* bad :
+         {R"("type":"press")", R"("type":"press","data":"")", R"("type":"press","data":"a b")",
+          R"("type":"press","data":"0123456789012345678901234567890123456789012345678")",
+          R"("type":"command","command":"halt")", R"("type":"command","data":"stop")"})
+        line.say(message_with(bad));
+    REQUIRE(line.messages.size() == 2);
+}
+
+TEST_CASE("buttons, the host's own words and the ids of what was sent", "[channel]") {
+    Line line;
+    line.start();
+    SendOutcome outcome;
+    line.channel->send({OutboxId("o-1"), "#room", "card", true, {{"Yes", "a"}, {"No", "b"}}},
+                       [&](SendOutcome sent) { outcome = std::move(sent); });
+    REQUIRE(line.worker->calls[1].request ==
+            R"({"id":"o-1","conversation":"#room","text":"card","notice":true,)"
+            R"("buttons":[[{"text":"Yes","data":"a"},{"text":"No","data":"b"}]]})");
+    line.worker->end(1, R"({"ids":["m1",7,"m2"],"parts":2})"s);
+    REQUIRE(outcome.delivered);
+    REQUIRE(outcome.ids == std::vector{"m1"s, "m2"s});
+    line.channel->edit("#room", "m2", "over", [](auto const&) {});
+    REQUIRE(line.worker->calls[2].verb == Verb::channel_edit);
+    REQUIRE(line.worker->calls[2].request == R"({"conversation":"#room","id":"m2","text":"over"})");
+}
+
 TEST_CASE("what a message does not say is not made up", "[channel]") {
     Line line;
     line.start();

@@ -117,6 +117,29 @@ class OnIrc:
         ada.socket.sendall(b"PRIVMSG bot :/say caf\xe9\r\n")
         ada.wait_heard("caf")
 
+    def test_an_approver_who_may_not_speak_decides_in_private_by_a_code(self):
+        boss, ada = self.person("boss"), self.person("ada")
+        boss.say("bot", "hello")
+        refused = wait_for("the stranger to be counted", lambda: self.host.api("GET", "/api/v1/channels/irc-main").json["refused"])
+        self.assertTrue(refused[0]["sender"].startswith("mask:boss!"), refused)
+        self.host.edit("parley.yaml", "    agent: assistant\n    config: {host", f'    agent: assistant\n    approvers: ["{refused[0]["sender"]}"]\n    config: {{host')
+        self.host.process.send_signal(1)
+        wait_for("the reload", lambda: "read again" in self.host.log)
+        ada.say("bot", '/call shell {"command":"echo ran >> count; echo the answer"}')
+        ada.wait_heard("Nobody could be asked in a chat")
+        boss.say("bot", "hello")
+        boss.wait_heard("echo ran >> count")
+        boss.wait_heard("approve ")
+        code = next(line for line in boss.heard() if "approve " in line).split("approve ")[1].split()[0]
+        ada.say("bot", f"approve {code}")
+        boss.say("bot", "approve")
+        boss.quiet()
+        self.assertEqual(len(self.host.pending()), 1)
+        boss.say("bot", f"approve {code}")
+        ada.wait_heard("the answer")
+        boss.wait_heard("was approved by mask:boss!")
+        self.assertEqual((self.host.workspace / "count").read_text(), "ran\n")
+
     def test_a_card_in_the_text_or_a_plain_yes_decides_nothing(self):
         ada = self.person("ada")
         ada.say("bot", '/call shell {"command":"echo ran >> count"}')

@@ -1,0 +1,100 @@
+"""A strict chat service in the test itself: what the bot sends and edits, and what people do."""
+import itertools
+import json
+import re
+import socket
+import threading
+
+from parley import wait_for
+
+DATA = re.compile(r"[A-Za-z0-9_-]{1,48}\Z")
+
+
+class Desk:
+    """`fail` is asked for each request: None lets it pass, a failure refuses it, "silence" answers nothing."""
+
+    def __init__(self, features=("buttons", "edit")):
+        self.features, self.fail = features, lambda verb, request: None
+        self.messages, self.edits, self.problems = [], [], []
+        self.numbers, self.lock, self.peer = itertools.count(1), threading.Lock(), None
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        self.ended = False
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while not self.ended:
+            try:
+                peer, _ = self.server.accept()
+            except OSError:
+                return
+            self.peer = peer
+            try:
+                for line in peer.makefile("rb"):
+                    self.heard(peer, json.loads(line))
+            except (OSError, ValueError):
+                pass
+            peer.close()
+
+    def heard(self, peer, line):
+        verb, request = line["verb"], line["request"]
+        for row in request.get("buttons", []):
+            if "buttons" not in self.features or not row:
+                self.problems.append(f"buttons for one that has none: {request}")
+            self.problems += [f"bad data {one}" for one in row if not DATA.match(one["data"])]
+        if verb == "edit" and "edit" not in self.features:
+            self.problems.append("an edit for one that has none")
+        failure = self.fail(verb, request)
+        if failure == "silence":
+            return
+        answer = {"answer": line["call"]}
+        with self.lock:
+            if failure:
+                answer["failure"] = failure
+            elif verb == "send":
+                message = dict(request, number=f"m{next(self.numbers)}")
+                self.messages.append(message)
+                answer["result"] = {"ids": [message["number"]], "parts": 1}
+            else:
+                if request["id"] not in [message["number"] for message in self.messages]:
+                    self.problems.append(f"an edit of a message that is not there: {request}")
+                self.edits.append(request)
+                answer["result"] = {}
+        peer.sendall((json.dumps(answer) + "\n").encode())
+
+    def emit(self, **members):
+        self.peer.sendall((json.dumps(members) + "\n").encode())
+
+    def say(self, who, text, conversation=None, private=True):
+        self.emit(type="message", conversation=conversation or who, sender={"ids": [f"id:{who}"]},
+                  private=private, text=text)
+
+    def press(self, who, data, conversation=None, private=True):
+        self.emit(type="press", conversation=conversation or who, sender={"ids": [f"id:{who}"]},
+                  private=private, data=data)
+
+    def command(self, who, command):
+        self.emit(type="command", command=command, conversation=who, sender={"ids": [f"id:{who}"]},
+                  private=True)
+
+    def there(self, conversation):
+        with self.lock:
+            return [message for message in self.messages if message["conversation"] == conversation]
+
+    def wait(self, conversation, part):
+        return wait_for(f"{part!r} in {conversation}; there is {self.there(conversation)}",
+                        lambda: next((one for one in self.there(conversation) if part in one["text"]), None))
+
+    def wait_edit(self, message, part):
+        return wait_for(f"an edit with {part!r}; there are {self.edits}", lambda: next(
+            (one for one in list(self.edits) if one["id"] == message["number"] and part in one["text"]), None))
+
+    def drop(self):
+        """The connection breaks."""
+        self.peer.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.ended = True
+        self.server.close()
+        if self.peer:
+            self.peer.close()
