@@ -33,6 +33,8 @@ class OnDesk(unittest.TestCase):
         agent = self.host.file("agents/assistant/agent.yaml").read_text()
         self.host.write("agents/assistant/agent.yaml",
                         agent + 'channels:\n  desk: {authorized_senders: ["id:ada", "id:bea"]}\n')
+        locked = self.host.cli("plugin", "lock", self.plugin, "--yes")
+        assert locked.returncode == 0, locked.stderr
         self.start()
 
     def tearDown(self):
@@ -46,7 +48,7 @@ class OnDesk(unittest.TestCase):
         self.connected()
 
     def connected(self):
-        wait_for("the channel to connect", lambda: self.channel()["link"] == "connected", 45)
+        wait_for("the channel to connect", lambda: self.channel()["link"] == "connected", 30)
 
     def channel(self):
         return self.host.api("GET", "/api/v1/channels/desk").json
