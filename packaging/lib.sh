@@ -54,6 +54,17 @@ need() {
     services_again
 }
 
+# Declarations from npm that tests are held against; no program of theirs is run.
+npm_packages() {
+    local folder
+    for folder in tests/npm/*/; do
+        [ "${folder}node_modules/.package-lock.json" -nt "${folder}package-lock.json" ] && continue
+        say "installing what ${folder}package-lock.json names"
+        npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund ||
+            die "npm could not install it; the lines above say why"
+    done
+}
+
 # Configures and builds a preset; the rest are targets.
 build() {
     local preset=$1 log=build/$1-configure.log fresh=--fresh

@@ -1,0 +1,91 @@
+#include "api.hpp"
+
+#include <memory>
+
+namespace telegram {
+
+namespace {
+
+using parley::Failure;
+using parley::Json;
+
+constexpr std::size_t answer_bytes_most = 8u << 20;  // a hundred updates of the longest text
+constexpr std::size_t description_bytes = 200;
+constexpr std::string_view token_place = "bot-token-here";
+
+}  // namespace
+
+Answer answer_from(int status, std::string_view body) {
+    Answer out;
+    Json const told = Json::parse(body);
+    out.code = told["error_code"].integer(status);
+    if (told["ok"].boolean() && status >= 200 && status < 300) {
+        out.ok = true;
+        out.result = told["result"];
+        return out;
+    }
+    if (status >= 200 && status < 300) {
+        out.broken = {"peer", "the server answers something that is no Bot API", true, 0, {}};
+        return out;
+    }
+    auto const words =
+        parley::visible_utf8(told["description"].text().substr(0, description_bytes));
+    out.description = parley::utf8_cut(words, description_bytes);
+    Json const more = told["parameters"];
+    out.retry_after_s = more["retry_after"].integer();
+    out.migrated_to = more["migrate_to_chat_id"].integer();
+    return out;
+}
+
+parley::Operation Api::ask(parley::Call const& call, std::string_view method,
+                           std::string_view params, std::chrono::seconds timeout, Then then) {
+    struct Reading {
+        int status = 0;
+        std::string body;
+        Then then;
+    };
+    auto reading = std::make_shared<Reading>();
+    reading->then = std::move(then);
+    parley::HttpRequest request;
+    request.method = "POST";
+    request.url = base_url_ + "/" + std::string(token_place) + "/" + std::string(method);
+    request.headers = {{"Content-Type", "application/json"}};
+    request.timeout = timeout;
+    request.max_bytes = answer_bytes_most;
+    request.inject.push_back(
+        {.slot = "path:" + std::string(token_place), .secret = "token", .prefix = "bot"});
+    parley::HttpCallbacks callbacks;
+    callbacks.on_head = [reading](parley::HttpHead const& head) { reading->status = head.status; };
+    callbacks.on_data = [reading](std::string_view bytes) { reading->body += bytes; };
+    callbacks.on_done = [reading] { reading->then(answer_from(reading->status, reading->body)); };
+    callbacks.on_failed = [reading](Failure const& failure) {
+        Answer out;
+        out.broken = failure;
+        reading->then(out);
+    };
+    return host_.http(call, request, params, std::move(callbacks));
+}
+
+Failure failure_of(Answer const& answer) {
+    if (answer.broken) return *answer.broken;
+    Failure out;
+    out.message = "Telegram answers " + std::to_string(answer.code);
+    if (!answer.description.empty()) out.message += ": " + answer.description;
+    // Refused is not sent. An error of the server says nothing about what it did before.
+    if (answer.code < 500) out.sent = false;
+    out.code = "invalid";
+    if (answer.code == 401 || answer.code == 404) out.code = "auth";
+    if (answer.code == 403) out.code = "denied";
+    if (answer.code == 429) {
+        out.code = "rate";
+        out.retryable = true;
+        out.retry_after_ms = answer.retry_after_s * 1000;
+    }
+    if (answer.code >= 500) {
+        out.code = "peer";
+        out.retryable = true;
+    }
+    return out;
+}
+
+}  // namespace telegram

@@ -1,0 +1,33 @@
+#pragma once
+
+// What the agent says, as parameters of the Bot API's methods.
+#include "parley/json.hpp"
+#include "styled.hpp"
+#include "update.hpp"
+
+#include <deque>
+#include <string>
+#include <string_view>
+
+namespace telegram {
+
+constexpr std::size_t message_units = 4096;  // UTF-16, after the styles are taken out
+constexpr std::size_t parts_most = 16;       // of one message: they must leave within its time
+
+struct Part {
+    Styled text;
+    bool is_plain = false;  // no styles, exactly these characters
+};
+
+// The parts in order; none when there is nothing to see. Behind the last that is allowed stands
+// that the text was cut.
+std::deque<Part> parts_from(std::string_view text, bool is_markdown);
+
+// {"inline_keyboard":…} from rows of {"text","data"}; empty without any.
+std::string keyboard_from(parley::Json const& buttons);
+
+// Parameters that each message has: the place, and the text as `part` has it. `more` adds the rest.
+void write_place(parley::JsonWriter& out, Place const& place);
+void write_part(parley::JsonWriter& out, Part const& part);
+
+}  // namespace telegram

@@ -1,0 +1,357 @@
+// The Telegram channel: a long poll for each run, what people do there as items, what the agent
+// says as messages. An update is confirmed to Telegram when the host has made it durable, and not
+// before; Telegram keeps the rest, so nothing has to be remembered here.
+#include "api.hpp"
+#include "outgoing.hpp"
+#include "pace.hpp"
+#include "parley/plugin.hpp"
+#include "update.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <stdexcept>
+
+namespace telegram {
+namespace {
+
+using namespace std::chrono_literals;
+using parley::Call;
+using parley::Emit;
+using parley::Failure;
+using parley::Host;
+using parley::Json;
+using parley::json_of;
+using parley::JsonWriter;
+
+constexpr auto poll_time = 50s;    // the longest that Telegram holds one
+constexpr auto answer_time = 30s;  // for an answer, beyond what it is held
+constexpr auto pause_most = 30s;   // that a send waits for its turn; it has a minute in all
+constexpr auto conflict_wait_first = 10s, conflict_wait_most = 60s;
+constexpr int holds_most = 2;  // that one message sits out
+
+constexpr std::string_view commands =
+    R"({"commands":[{"command":"status","description":"How things stand"},)"
+    R"({"command":"stop","description":"End what is under way"},)"
+    R"({"command":"new","description":"Begin anew with the next message"}]})";
+
+struct Settings {
+    std::string base_url;
+    Groups groups = Groups::mention;
+    bool take_over = false;
+};
+
+Settings settings_from(Json const& config) {
+    Settings out;
+    out.base_url = config["base_url"].text("https://api.telegram.org");
+    while (out.base_url.ends_with('/')) out.base_url.pop_back();
+    auto const groups = config["groups"].text("mention");
+    if (groups == "all") out.groups = Groups::all;
+    if (groups == "never") out.groups = Groups::never;
+    out.take_over = config["take_over"].boolean();
+    if (out.base_url.empty()) throw std::runtime_error("config.base_url is no address");
+    return out;
+}
+
+class Telegram final : public parley::Channel {
+public:
+    Telegram(Host& host, Json const& config)
+        : host_(host), settings_(settings_from(config)), api_(host, settings_.base_url) {}
+
+    void run(Call call, Json) override {
+        if (run_.is_open()) return call.fail("invalid", "the channel runs already");
+        run_ = std::move(call);
+        held_.clear();
+        unsafe_.clear();
+        confirm_ = conflicts_ = 0;
+        is_paused_ = false;
+        run_.on_cancel([this] { finish({"cancelled", "the channel was stopped"}); });
+        run_.on_ack([this](std::string_view cursor) {
+            if (unsafe_.erase(std::string(cursor)) > 0) go_on();
+        });
+        run_.on_resume([this] {
+            is_paused_ = false;
+            go_on();
+        });
+        tell_state("connecting", settings_.base_url);
+        step_ = api_.ask(run_, "getMe", "{}", answer_time, [this](Answer const& answer) {
+            if (!answer.ok) return finish(failure_of(answer));
+            me_ = {answer.result["id"].integer(), std::string(answer.result["username"].text())};
+            introduce();
+        });
+    }
+
+    void send(Call call, Json request) override {
+        auto const place = place_from(request["conversation"].text());
+        if (!place) return call.fail({"invalid", "that is no chat", false, 0, false});
+        auto const one = std::make_shared<Sending>();
+        one->parts = parts_from(request["text"].text(), request["markdown"].boolean());
+        if (one->parts.empty()) {
+            return call.fail({"invalid", "there is nothing to see in the text", false, 0, false});
+        }
+        one->place = moved(*place);
+        one->keyboard = keyboard_from(request["buttons"]);
+        one->call = std::move(call);
+        one->call.on_cancel([one] {
+            bool const may_have_left = one->is_on_its_way || !one->ids.empty();
+            one->call.fail({"cancelled", "the message was cancelled", true, 0, may_have_left});
+        });
+        next_part(one);
+    }
+
+    void edit(Call call, Json request) override {
+        auto const place = place_from(request["conversation"].text());
+        auto const id = message_id_from(request["id"].text());
+        auto const parts = parts_from(request["text"].text(), request["markdown"].boolean());
+        if (!place || !id || parts.empty()) return call.fail("invalid", "that is no message");
+        auto const one = std::make_shared<Sending>();
+        one->place = moved(*place);
+        one->edits = *id;
+        one->parts = {parts.front()};
+        one->keyboard = keyboard_from(request["buttons"]);
+        one->call = std::move(call);
+        next_part(one);
+    }
+
+    void typing(Call call, Json request) override {
+        auto const place = place_from(request["conversation"].text());
+        if (!place) return call.fail("invalid", "that is no chat");
+        JsonWriter params;
+        write_place(params.begin('{'), moved(*place));
+        show(std::move(call), "sendChatAction", params.pair("action", "typing").end('}').text());
+    }
+
+    // Telegram shows one in private chats only.
+    void draft(Call call, Json request) {
+        auto const place = place_from(request["conversation"].text());
+        auto const parts = parts_from(request["text"].text(), false);
+        if (!place || !place->is_private() || parts.empty()) return call.complete_ok();
+        JsonWriter params;
+        write_place(params.begin('{'), *place);
+        params.pair("draft_id", request["draft"].integer());
+        params.pair("text", text_of(parts.back().text));
+        show(std::move(call), "sendMessageDraft", params.end('}').text());
+    }
+
+private:
+    // A message on its way out, part by part; or a new text for one that is there.
+    struct Sending {
+        Call call;
+        Place place;
+        std::deque<Part> parts;
+        std::string keyboard;    // below the last part
+        std::int64_t edits = 0;  // that message
+        std::vector<std::string> ids;
+        bool is_on_its_way = false;  // and nobody knows whether it arrived
+        int holds = 0;
+    };
+
+    // ---- From Telegram. One thing is under way at a time: step_.
+
+    void introduce() {
+        step_ =
+            api_.ask(run_, "setMyCommands", commands, answer_time, [this](Answer const& answer) {
+                if (!answer.ok) {
+                    host_.log(PARLEY_LOG_WARN,
+                              "the bot has no menu of commands: " + failure_of(answer).message);
+                }
+                tell_state("connected", "@" + me_.username);
+                poll();
+            });
+    }
+
+    // The offset confirms everything below it. With nothing to confirm it is left out: Telegram
+    // then gives what is not confirmed yet, whatever numbers it has.
+    void poll() {
+        JsonWriter params;
+        params.begin('{').pair("timeout", std::chrono::seconds(poll_time).count());
+        if (confirm_ != 0) params.pair("offset", confirm_);
+        params.key("allowed_updates").begin('[').value("message").value("callback_query").end(']');
+        step_ = api_.ask(run_, "getUpdates", params.end('}').text(), poll_time + answer_time,
+                         [this](Answer const& answer) { polled(answer); });
+    }
+
+    void polled(Answer const& answer) {
+        if (answer.code == 409) return conflict(answer.says("webhook"));
+        if (!answer.ok) return finish(failure_of(answer));
+        if (std::exchange(conflicts_, 0) > 0) tell_state("connected", "@" + me_.username);
+        confirm_ = 0;
+        for (Json const update : answer.result) {
+            auto const heard = heard_in(update, me_, settings_.groups);
+            confirm_ = update["update_id"].integer() + 1;
+            if (!heard.query.empty()) acknowledge_press(heard.query);
+            if (heard.item.empty()) continue;
+            unsafe_.insert(std::to_string(confirm_));
+            held_.push_back(heard.item);
+        }
+        go_on();
+    }
+
+    // Tells what is held; asks for more when all of it is safe.
+    void go_on() {
+        while (!is_paused_ && !held_.empty()) {
+            auto const item = std::move(held_.front());
+            held_.pop_front();
+            is_paused_ = run_.emit(item) == Emit::pause;
+        }
+        if (run_.is_open() && held_.empty() && unsafe_.empty() && !step_.is_open()) poll();
+    }
+
+    // It never gives up: the other may be what is left of this bot's own last poll.
+    void conflict(bool is_webhook) {
+        if (is_webhook && settings_.take_over && conflicts_ == 0) {
+            ++conflicts_;
+            host_.log(PARLEY_LOG_WARN, "a webhook was set for the bot; it is removed (take_over)");
+            step_ =
+                api_.ask(run_, "deleteWebhook", "{}", answer_time, [this](Answer const& answer) {
+                    if (!answer.ok) return finish(failure_of(answer));
+                    poll();
+                });
+            return;
+        }
+        tell_state("disconnected",
+                   is_webhook
+                       ? "a webhook takes the bot's updates: remove it, or set take_over: "
+                         "true in this channel's config"
+                       : "another program reads the bot's updates, and one alone can: end it, "
+                         "or make a bot for each");
+        auto const wait = std::min<std::chrono::seconds>(
+            conflict_wait_first * (1 << std::min<std::int64_t>(conflicts_++, 3)),
+            conflict_wait_most);
+        step_ = host_.timer(run_, wait, [this] { poll(); });
+    }
+
+    // The button stops turning at once, whatever becomes of the press.
+    void acknowledge_press(std::string const& query) {
+        api_.ask(run_, "answerCallbackQuery", json_of("callback_query_id", query), answer_time,
+                 [this](Answer const& answer) {
+                     // After a restart the same press comes again, and was answered before.
+                     if (answer.ok || answer.says("query is too old")) return;
+                     host_.log(PARLEY_LOG_WARN,
+                               "a button was not answered: " + failure_of(answer).message);
+                 });
+    }
+
+    void tell_state(std::string_view state, std::string_view detail) {
+        held_.push_back(json_of("type", "state", "state", state, "detail", detail));
+        while (!is_paused_ && !held_.empty()) {
+            is_paused_ = run_.emit(held_.front()) == Emit::pause;
+            held_.pop_front();
+        }
+    }
+    // What was held and not told comes again: it is not confirmed.
+    void finish(Failure why) {
+        step_.stop();
+        if (why.code == "auth") {
+            why.message += "; the token is not valid: ask @BotFather for one, and set the secret";
+        }
+        run_.emit(json_of("type", "state", "state", "disconnected", "detail", why.message));
+        run_.fail(why);
+    }
+
+    // ---- To Telegram.
+
+    void next_part(std::shared_ptr<Sending> const& one) {
+        auto const wait = pace_.reserve(one->place.chat, pause_most);
+        if (!wait) {
+            return fail(*one, {"rate", "too much was sent to this chat lately", true,
+                               std::chrono::milliseconds(pause_most).count(), false});
+        }
+        if (*wait == 0ms) return post(one);
+        host_.timer(one->call, *wait, [this, one] { post(one); });
+    }
+
+    void post(std::shared_ptr<Sending> const& one) {
+        JsonWriter params;
+        params.begin('{');
+        if (one->edits != 0) {
+            params.pair("chat_id", one->place.chat).pair("message_id", one->edits);
+        } else {
+            write_place(params, one->place);
+        }
+        write_part(params, one->parts.front());
+        bool const has_keyboard = one->parts.size() == 1 && !one->keyboard.empty();
+        if (has_keyboard) params.pair("reply_markup", parley::JsonRaw{one->keyboard});
+        one->is_on_its_way = true;
+        auto const method = one->edits != 0 ? "editMessageText" : "sendMessage";
+        api_.ask(one->call, method, params.end('}').text(), answer_time,
+                 [this, one](Answer const& answer) {
+                     one->is_on_its_way = false;
+                     answered(one, answer);
+                 });
+    }
+
+    void answered(std::shared_ptr<Sending> const& one, Answer const& answer) {
+        bool const is_same = one->edits != 0 && answer.says("message is not modified");
+        if (answer.ok || is_same) return arrived(one, answer);
+        auto& part = one->parts.front();
+        if (!part.is_plain && (answer.says("can't parse entities") || answer.says("too long"))) {
+            part.is_plain = true;
+            return post(one);
+        }
+        // A group has become a supergroup, under another number.
+        if (answer.migrated_to != 0 && answer.migrated_to != one->place.chat) {
+            moved_[one->place.chat] = answer.migrated_to;
+            one->place.chat = answer.migrated_to;
+            return post(one);
+        }
+        if (answer.code == 429) {
+            pace_.hold(one->place.chat, std::chrono::seconds(answer.retry_after_s));
+            // Half a message is no good, so it is sat out; a whole one the host sends again.
+            if (!one->ids.empty() && ++one->holds <= holds_most) return next_part(one);
+        }
+        fail(*one, failure_of(answer));
+    }
+
+    void arrived(std::shared_ptr<Sending> const& one, Answer const& answer) {
+        one->ids.push_back(std::to_string(answer.result["message_id"].integer()));
+        one->parts.pop_front();
+        if (!one->parts.empty()) return next_part(one);
+        if (one->edits != 0) return one->call.complete_ok();
+        JsonWriter result;
+        result.begin('{').pair("parts", one->ids.size()).key("ids").begin('[');
+        for (auto const& id : one->ids) result.value(id);
+        one->call.complete_ok(result.end(']').end('}').text());
+    }
+
+    static void fail(Sending& one, Failure why) {
+        if (!one.ids.empty()) why.sent = true;
+        one.call.fail(why);
+    }
+
+    // What shows for a moment, and is missed by nobody.
+    void show(Call call, std::string_view method, std::string const& params) {
+        auto const held = std::make_shared<Call>(std::move(call));
+        api_.ask(*held, method, params, answer_time, [held](Answer const& answer) {
+            if (answer.ok) return held->complete_ok();
+            held->fail(failure_of(answer));
+        });
+    }
+
+    Place moved(Place place) const {
+        auto const found = moved_.find(place.chat);
+        if (found != moved_.end()) place.chat = found->second;
+        return place;
+    }
+
+    Host& host_;
+    Settings const settings_;
+    Api api_;
+    Call run_;
+    parley::Operation step_;
+    Me me_;
+    std::deque<std::string> held_;  // for the host
+    bool is_paused_ = false;        // the host said so
+    std::set<std::string> unsafe_;  // cursors that the host has not acknowledged yet
+    std::int64_t confirm_ = 0;      // the offset, once all those are
+    std::int64_t conflicts_ = 0;    // in a row
+    Pace pace_;
+    std::map<std::int64_t, std::int64_t> moved_;
+};
+
+}  // namespace
+}  // namespace telegram
+
+PARLEY_PLUGIN(telegram::Telegram)

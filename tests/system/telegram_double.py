@@ -1,0 +1,334 @@
+"""A strict stand-in for the Bot API's server: what the declarations do not know is refused, and what
+they do not say (lengths, buttons, offsets, conflicts) is checked here. People are methods of it."""
+import html.parser
+import http.server
+import json
+import re
+import threading
+import time
+
+from bot_api import Declarations
+
+BOT = {"id": 777, "is_bot": True, "first_name": "Parley", "username": "parley_test_bot"}
+ME = BOT | {name: False for name in (
+    "can_join_groups", "can_read_all_group_messages", "supports_inline_queries", "can_connect_to_business",
+    "has_main_web_app", "has_topics_enabled", "allows_users_to_create_topics", "can_manage_bots",
+    "supports_join_request_queries")}
+TOO_OLD = "Bad Request: query is too old and response timeout expired or query ID is invalid"
+
+
+def units(text):
+    return len(text.encode("utf-16-le")) // 2
+
+
+class Refused(Exception):
+    def __init__(self, code, description, **parameters):
+        super().__init__(description)
+        self.code, self.description, self.parameters = code, description, parameters
+
+
+class Styles(html.parser.HTMLParser):
+    """Telegram's HTML: its few tags, closed in order, and its four names for characters."""
+    KINDS = {"b": "bold", "i": "italic", "u": "underline", "s": "strikethrough", "code": "code", "pre": "pre",
+             "a": "text_link", "blockquote": "blockquote"}
+
+    def __init__(self, source):
+        super().__init__(convert_charrefs=False)
+        self.text, self.entities, self.open = "", [], []
+        if "<" in re.sub(r"</?[a-z]+(?: [a-z]+=\"[^\"<>]*\")?>", "", source):
+            self.wrong("unexpected character")
+        self.feed(source)
+        self.close()
+        if self.open:
+            self.wrong(f"can't find end tag corresponding to start tag \"{self.open[-1][0]}\"")
+        # Inside of code nothing else is shown.
+        for entity in self.entities:
+            if entity["type"] in ("code", "pre") and any(
+                    other is not entity and other["type"] not in ("blockquote", "pre") and
+                    entity["offset"] < other["offset"] + other["length"] and other["offset"] < entity["offset"] + entity["length"]
+                    for other in self.entities):
+                self.wrong("a style overlaps code")
+
+    def wrong(self, what):
+        raise Refused(400, "Bad Request: can't parse entities: " + what)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        fits = {"a": set(given) == {"href"}, "code": set(given) <= {"class"}}.get(tag, not given)
+        if tag not in self.KINDS or not fits:
+            self.wrong(f"unsupported start tag \"{tag}\"")
+        entity = {"type": self.KINDS[tag], "offset": units(self.text)}
+        if tag == "a":
+            entity["url"] = given["href"]
+        if tag == "code" and self.open and self.open[-1][0] == "pre":
+            self.open[-1][1]["language"] = given.get("class", "").removeprefix("language-")
+            entity = None
+        self.open.append((tag, entity))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open[-1][0] != tag:
+            self.wrong(f"unmatched end tag \"{tag}\"")
+        entity = self.open.pop()[1]
+        if entity:
+            self.entities.append(entity | {"length": units(self.text) - entity["offset"]})
+
+    def handle_data(self, data):
+        self.text += data
+
+    def handle_entityref(self, name):
+        self.text += {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}.get(name) or self.wrong(f"unsupported name {name}")
+
+    def handle_charref(self, name):
+        self.text += chr(int(name))
+
+
+class Double:
+    """`refuse` holds (method, Refused) for coming calls, in order; `calls` what was asked for."""
+
+    def __init__(self, token):
+        self.token, self.declarations = token, Declarations()
+        self.lock = threading.Condition()
+        self.calls, self.refuse, self.problems = [], [], []
+        self.chats, self.messages, self.updates, self.queries = {}, {}, [], {}
+        self.confirmed, self.next_update, self.next_message = 0, 1000, 1
+        self.menu, self.webhook, self.other_pollers, self.poll = [], "", 0, 0
+        self.server, self.port = None, 0
+        self.open()
+
+    # ---- The server, which may go and come back with all that it knows.
+
+    def open(self):
+        double = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status, answer = double.answer(self.path, self.headers, body)
+                text = json.dumps(answer).encode()
+                try:
+                    self.send_response(status)
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(text)))
+                    self.end_headers()
+                    self.wfile.write(text)
+                except OSError:
+                    pass  # whoever asked is gone
+
+            def log_message(self, *_):
+                pass
+
+        http.server.ThreadingHTTPServer.allow_reuse_address = True
+        self.closing = False
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        with self.lock:
+            self.closing = True
+            self.lock.notify_all()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def answer(self, path, headers, body):
+        try:
+            token, _, method = path.removeprefix("/bot").partition("/")
+            if token != self.token:
+                raise Refused(401, "Unauthorized")
+            if headers["Content-Type"] != "application/json":
+                raise Refused(400, "Bad Request: no JSON")
+            params = json.loads(body)
+            known = method in self.declarations.methods and hasattr(self, "on_" + method)
+            found = self.declarations.call_complaints(method, params) if known else [f"the method {method} is unknown"]
+            with self.lock:
+                self.calls.append((method, params))
+                self.problems += found
+                if found:
+                    raise Refused(404 if not known else 400, "; ".join(found))
+                if self.refuse and self.refuse[0][0] == method:
+                    raise self.refuse.pop(0)[1]
+                return 200, {"ok": True, "result": getattr(self, "on_" + method)(params)}
+        except Refused as why:
+            told = {"ok": False, "error_code": why.code, "description": why.description}
+            return why.code, told | ({"parameters": why.parameters} if why.parameters else {})
+
+    # ---- Methods, each under the lock.
+
+    def on_getMe(self, _):
+        return ME
+
+    def on_setMyCommands(self, params):
+        for command in params["commands"]:
+            if not re.fullmatch("[a-z0-9_]{1,32}", command["command"]) or not 1 <= units(command["description"]) <= 256:
+                raise Refused(400, "Bad Request: BOT_COMMAND_INVALID")
+        self.menu = params["commands"]
+        return True
+
+    def on_deleteWebhook(self, _):
+        self.webhook = ""
+        return True
+
+    def on_getUpdates(self, params):
+        if not 0 <= params.get("timeout", 0) <= 50 or not params.get("allowed_updates"):
+            self.problems.append(f"getUpdates: {params}")
+        if self.webhook:
+            raise Refused(409, "Conflict: can't use getUpdates method while webhook is active; "
+                               "use deleteWebhook to delete the webhook first")
+        taken_over = Refused(409, "Conflict: terminated by other getUpdates request; "
+                                  "make sure that only one bot instance is running")
+        if self.other_pollers > 0:
+            self.other_pollers -= 1
+            raise taken_over
+        self.poll = mine = self.poll + 1
+        self.lock.notify_all()
+        offset = params.get("offset", 0)
+        if offset > 0:
+            self.confirmed = max(self.confirmed, offset - 1)
+            self.updates = [update for update in self.updates if update["update_id"] >= offset]
+        end = time.monotonic() + params.get("timeout", 0)
+        while not self.updates and not self.closing and self.poll == mine and time.monotonic() < end:
+            self.lock.wait(end - time.monotonic())
+        if self.poll != mine:
+            raise taken_over
+        return self.updates[:params.get("limit", 100)]
+
+    def content(self, params):
+        text, entities = params["text"], []
+        if params.get("parse_mode") == "HTML":
+            styled = Styles(text)
+            text, entities = styled.text, styled.entities
+        elif "parse_mode" in params:
+            raise Refused(400, "Bad Request: unsupported parse_mode")
+        if not text.strip():
+            raise Refused(400, "Bad Request: message text is empty")
+        if units(text) > 4096:
+            raise Refused(400, "Bad Request: message is too long")
+        return {"text": text, "entities": entities} | self.buttons(params)
+
+    @staticmethod
+    def buttons(params):
+        if "reply_markup" not in params:
+            return {}
+        rows = params["reply_markup"]["inline_keyboard"]
+        for button in (button for row in rows for button in row):
+            if not 1 <= len(button["callback_data"].encode()) <= 64:
+                raise Refused(400, "Bad Request: BUTTON_DATA_INVALID")
+            if not button["text"]:
+                raise Refused(400, "Bad Request: text buttons are unallowed in the inline keyboard")
+        return {"reply_markup": params["reply_markup"]}
+
+    def place(self, params):
+        chat = self.chats.get(params["chat_id"])
+        if not chat:
+            raise Refused(400, "Bad Request: chat not found")
+        if chat.get("moved"):
+            raise Refused(400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=chat["moved"])
+        if chat.get("blocked"):
+            raise Refused(403, "Forbidden: bot was blocked by the user")
+        topic = params.get("message_thread_id")
+        if topic and topic not in chat.get("topics", ()):
+            raise Refused(400, "Bad Request: message thread not found")
+        return chat["chat"], {"message_thread_id": topic, "is_topic_message": True} if topic else {}
+
+    def on_sendMessage(self, params):
+        chat, topic = self.place(params)
+        return self.keep(chat, BOT, topic | self.content(params))
+
+    def on_editMessageText(self, params):
+        chat, _ = self.place(params)
+        message = self.messages.get((chat["id"], params["message_id"]))
+        if not message or message["from"] != BOT:
+            raise Refused(400, "Bad Request: message to edit not found")
+        fresh = self.content(params)
+        if all(message.get(name) == fresh.get(name) for name in ("text", "entities", "reply_markup")):
+            raise Refused(400, "Bad Request: message is not modified: specified new message content and reply markup are "
+                               "exactly the same as a current content and reply markup of the message")
+        message.pop("reply_markup", None)
+        message.update(fresh)
+        return message
+
+    def on_sendChatAction(self, params):
+        self.place(params)
+        return True
+
+    def on_sendMessageDraft(self, params):
+        chat, _ = self.place(params)
+        if chat["type"] != "private":
+            raise Refused(400, "Bad Request: PEER_ID_INVALID")
+        if params["draft_id"] == 0:
+            raise Refused(400, "Bad Request: DRAFT_ID_INVALID")
+        if params.get("text"):
+            self.content(params)
+        return True
+
+    def on_answerCallbackQuery(self, params):
+        if self.queries.pop(params["callback_query_id"], None) is None:
+            raise Refused(400, TOO_OLD)
+        return True
+
+    # ---- People.
+
+    def keep(self, chat, sender, content):
+        message = {"message_id": self.next_message, "date": int(time.time()), "chat": chat, "from": sender} | content
+        if not message.get("entities"):
+            message.pop("entities", None)
+        self.next_message += 1
+        self.messages[chat["id"], message["message_id"]] = message
+        return message
+
+    def push(self, kind, content):
+        """An update of any kind, checked as the declarations have it."""
+        with self.lock:
+            update = {"update_id": self.next_update, kind: content}
+            self.problems += self.declarations.complaints("Update", update, "update")
+            self.next_update += 1
+            self.updates.append(update)
+            self.lock.notify_all()
+            return update
+
+    def person(self, number, name):
+        user = {"id": number, "is_bot": False, "first_name": name}
+        self.chats.setdefault(number, {"chat": {"id": number, "type": "private", "first_name": name}})
+        return user
+
+    def group(self, number, title, topics=()):
+        chat = {"id": number, "type": "supergroup", "title": title} | ({"is_forum": True} if topics else {})
+        self.chats[number] = {"chat": chat, "topics": set(topics)}
+        return chat
+
+    def say(self, sender, text, chat=None, topic=None, **more):
+        """Commands and names of bots are marked as Telegram marks them."""
+        entities = [{"type": kind, "offset": units(text[:match.start()]), "length": units(match[0])}
+                    for kind, pattern in (("bot_command", r"(?<!\S)/[a-z0-9_]+(?:@\w+)?"), ("mention", r"(?<!\S)@\w+"))
+                    for match in re.finditer(pattern, text)]
+        content = {"text": text, "entities": entities} | more
+        if topic:
+            content |= {"message_thread_id": topic, "is_topic_message": True}
+        with self.lock:
+            message = self.keep(chat or self.chats[sender["id"]]["chat"], sender, content)
+        self.push("message", message)
+        return message
+
+    def press(self, sender, message, text):
+        """The button with that text, by that person."""
+        data = next(button["callback_data"] for row in message["reply_markup"]["inline_keyboard"]
+                    for button in row if button["text"] == text)
+        with self.lock:
+            query = f"query-{self.next_update}"
+            self.queries[query] = data
+        self.push("callback_query", {"id": query, "from": sender, "message": message, "chat_instance": "1", "data": data})
+        return query
+
+    # ---- What the bot did.
+
+    def asked(self, method):
+        with self.lock:
+            return [params for name, params in self.calls if name == method]
+
+    def said(self, chat=None):
+        with self.lock:
+            return [message for (where, _), message in sorted(self.messages.items(), key=lambda item: item[0][1])
+                    if message["from"] == BOT and chat in (None, where)]
