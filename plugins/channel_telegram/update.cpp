@@ -110,6 +110,7 @@ public:
 
     std::string item(std::string_view cursor) {
         if (message_["business_connection_id"].exists() || sender().empty()) return {};
+        if (!place_from(place().text())) return {};
         bool const forwarded = message_["forward_origin"].exists();
         auto const command = forwarded ? std::string() : take_command();
         if (is_for_another_bot_ || (!is_private_ && !is_for_us())) return {};
@@ -237,6 +238,7 @@ Heard press_in(Json const& query, Me const& me, Groups groups, std::string_view 
     auto const person = query["from"]["id"].integer();
     if (out.query.empty() || !is_data(data) || !message.exists() || person <= 0) return out;
     Reader const under(message, me, groups);
+    if (!place_from(under.place().text())) return out;
     JsonWriter item;
     item.begin('{').pair("type", "press").pair("conversation", under.place().text());
     item.key("sender").begin('{').key("ids").begin('[').value("id:" + std::to_string(person));
