@@ -28,6 +28,7 @@ using parley::JsonWriter;
 
 constexpr auto poll_time = 50s;    // the longest that Telegram holds one
 constexpr auto answer_time = 30s;  // for an answer, beyond what it is held
+constexpr auto host_time = 120s;   // to take what is told: hooks may think about it
 constexpr auto pause_most = 30s;   // that a send waits for its turn; it has a minute in all
 constexpr auto conflict_wait_first = 10s, conflict_wait_most = 60s;
 constexpr int holds_most = 2;  // that one message sits out
@@ -66,7 +67,7 @@ public:
         held_.clear();
         unsafe_.clear();
         confirm_ = conflicts_ = 0;
-        is_paused_ = false;
+        is_paused_ = is_full_ = false;
         run_.on_cancel([this] { finish({"cancelled", "the channel was stopped"}); });
         run_.on_ack([this](std::string_view cursor) {
             if (unsafe_.erase(std::string(cursor)) > 0) go_on();
@@ -124,7 +125,7 @@ public:
     }
 
     // Telegram shows one in private chats only.
-    void draft(Call call, Json request) {
+    void draft(Call call, Json request) override {
         auto const place = place_from(request["conversation"].text());
         auto const parts = parts_from(request["text"].text(), false);
         if (!place || !place->is_private() || parts.empty()) return call.complete_ok();
@@ -186,7 +187,12 @@ private:
             unsafe_.insert(std::to_string(confirm_));
             held_.push_back(heard.item);
         }
+        is_full_ = true;
         go_on();
+        if (!is_full_) return;
+        step_ = host_.timer(run_, host_time, [this] {
+            finish({"limit", "the host has not taken what people wrote for two minutes", true});
+        });
     }
 
     // Tells what is held; asks for more when all of it is safe.
@@ -196,7 +202,10 @@ private:
             held_.pop_front();
             is_paused_ = run_.emit(item) == Emit::pause;
         }
-        if (run_.is_open() && held_.empty() && unsafe_.empty() && !step_.is_open()) poll();
+        if (!is_full_ || !held_.empty() || !unsafe_.empty()) return;
+        is_full_ = false;
+        step_.stop();
+        poll();
     }
 
     // It never gives up: the other may be what is left of this bot's own last poll.
@@ -344,6 +353,7 @@ private:
     Me me_;
     std::deque<std::string> held_;  // for the host
     bool is_paused_ = false;        // the host said so
+    bool is_full_ = false;          // what the last poll gave is not safe yet
     std::set<std::string> unsafe_;  // cursors that the host has not acknowledged yet
     std::int64_t confirm_ = 0;      // the offset, once all those are
     std::int64_t conflicts_ = 0;    // in a row

@@ -392,6 +392,18 @@ TEST_CASE("what is not durable is not confirmed, and what concerns nobody holds 
     CHECK(server.params("getUpdates")["offset"].integer() == 12);
 }
 
+TEST_CASE("a host that takes nothing for two minutes is told so, and gets it again", "[telegram]") {
+    Server server;
+    server.open();
+    server.update(R"({"update_id":7,"message":)" + in_private("one") + "}");
+    server.host.advance(119s);
+    CHECK_FALSE(server.host.call(server.run).ended());
+    server.host.advance(1s);
+    CHECK(server.end()["retryable"].boolean());
+    server.open();
+    CHECK_FALSE(server.params("getUpdates")["offset"].exists());
+}
+
 TEST_CASE("while the host takes no more, the rest waits", "[telegram]") {
     Server server;
     server.open();
@@ -715,4 +727,24 @@ TEST_CASE("typing is shown where the answer will stand", "[telegram]") {
           R"({"chat_id":-100,"message_thread_id":7,"action":"typing"})");
     server.give("sendChatAction", "true");
     CHECK(server.host.call(call).succeeded());
+}
+
+TEST_CASE("a draft shows the end of the reply so far in private chats, and nothing elsewhere",
+          "[telegram]") {
+    Server server;
+    auto const draft = [&](std::string_view conversation, std::string_view text) {
+        return server.host.start(Verb::channel_draft,
+                                 json_of("conversation", conversation, "draft", 7, "text", text));
+    };
+    auto const call = draft("5:3", "so **far");
+    CHECK(Json::parse(server.asked("sendMessageDraft").body).raw() ==
+          R"({"chat_id":5,"message_thread_id":3,"draft_id":7,"text":"so **far"})");
+    server.give("sendMessageDraft", "true");
+    CHECK(server.host.call(call).succeeded());
+    draft("5", std::string(4096, 'x') + "end");
+    CHECK(server.params("sendMessageDraft")["text"].text() == "end");
+    auto const asked = server.host.http.size();
+    CHECK(server.host.call(draft("-100", "so far")).succeeded());
+    CHECK(server.host.call(draft("5", "")).succeeded());
+    CHECK(server.host.http.size() == asked);
 }

@@ -157,6 +157,49 @@ TEST_CASE("channel_email says the same in the process and in a worker", "[channe
     });
 }
 
+TEST_CASE("channel_telegram says the same in the process and in a worker", "[channel_telegram]") {
+    same_both_ways("channel_telegram", [](Stage& stage) {
+        int polls = 0;
+        std::vector<std::shared_ptr<Reply>> held;
+        HttpServer server(stage.loop, [&](Request request, std::shared_ptr<Reply> reply) {
+            auto const method = request.target.substr(request.target.rfind('/') + 1);
+            std::string result = "true";
+            if (method == "getMe")
+                result = R"({"id":7,"is_bot":true,"first_name":"B","username":"bot"})";
+            if (method == "sendMessage") result = R"({"message_id":31})";
+            if (method == "getUpdates") {
+                if (++polls > 1) return held.push_back(std::move(reply));
+                result =
+                    R"([{"update_id":40,"message":{"message_id":9,"date":1,"text":"At noon?",)"
+                    R"("chat":{"id":5,"type":"private"},"from":{"id":5,"first_name":"Ann"}}}])";
+            }
+            Response response;
+            response.body = R"({"ok":true,"result":)" + result + "}";
+            reply->send(std::move(response));
+        });
+        REQUIRE(server.listen_tcp("127.0.0.1", 0));
+        auto base = "http://127.0.0.1:" + std::to_string(server.port());
+        stage.transcript.name(base, "<server>");
+        stage.configure(R"({"base_url":")" + base + R"("})");
+        Answer run;
+        auto call = stage.start(Verb::channel_run, R"({"instance":"chat"})", run);
+        CHECK(stage.carried("At noon?"));
+        stage.worker->acknowledge(call, "41", 100);
+        CHECK(stage.until([&] { return !held.empty(); }));
+        CHECK_THAT(stage
+                       .call(Verb::channel_send, R"({"id":"o-1","conversation":"5","text":"**At** )"
+                                                 R"(one.","markdown":true})")
+                       .text(),
+                   Contains("\"parts\":1"));
+        CHECK_FALSE(
+            *stage.call(Verb::channel_send, R"({"id":"o-2","conversation":"no chat","text":"x"})")
+                 .result);
+        stage.call(Verb::channel_typing, R"({"conversation":"5"})");
+        stage.cancel(call, run);
+        server.stop();
+    });
+}
+
 TEST_CASE("skill_files says the same in the process and in a worker", "[skill_files]") {
     same_both_ways("skill_files", [](Stage& stage) {
         stage.grant_all();
