@@ -67,7 +67,12 @@ parley::Operation Api::ask(parley::Call const& call, std::string_view method,
 }
 
 Failure failure_of(Answer const& answer) {
-    if (answer.broken) return *answer.broken;
+    if (answer.broken) {
+        Failure out = *answer.broken;
+        // The host has only so many requests open at once.
+        if (out.code == "limit" && out.sent == false) out.retryable = true;
+        return out;
+    }
     Failure out;
     out.message = "Telegram answers " + std::to_string(answer.code);
     if (!answer.description.empty()) out.message += ": " + answer.description;

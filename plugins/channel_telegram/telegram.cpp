@@ -67,7 +67,7 @@ public:
         held_.clear();
         unsafe_.clear();
         confirm_ = conflicts_ = 0;
-        is_paused_ = is_full_ = false;
+        is_paused_ = is_full_ = has_taken_over_ = false;
         run_.on_cancel([this] { finish({"cancelled", "the channel was stopped"}); });
         run_.on_ack([this](std::string_view cursor) {
             if (unsafe_.erase(std::string(cursor)) > 0) go_on();
@@ -78,7 +78,7 @@ public:
         });
         tell_state("connecting", settings_.base_url);
         step_ = api_.ask(run_, "getMe", "{}", answer_time, [this](Answer const& answer) {
-            if (!answer.ok) return finish(failure_of(answer));
+            if (!answer.ok) return lose(answer);
             me_ = {answer.result["id"].integer(), std::string(answer.result["username"].text())};
             introduce();
         });
@@ -107,10 +107,11 @@ public:
         auto const id = message_id_from(request["id"].text());
         auto const parts = parts_from(request["text"].text(), request["markdown"].boolean());
         if (!place || !id || parts.empty()) return call.fail("invalid", "that is no message");
+        if (parts.size() > 1) return call.fail("limit", "the text is longer than one message");
         auto const one = std::make_shared<Sending>();
         one->place = moved(*place);
         one->edits = *id;
-        one->parts = {parts.front()};
+        one->parts = parts;
         one->keyboard = keyboard_from(request["buttons"]);
         one->call = std::move(call);
         next_part(one);
@@ -176,8 +177,9 @@ private:
 
     void polled(Answer const& answer) {
         if (answer.code == 409) return conflict(answer.says("webhook"));
-        if (!answer.ok) return finish(failure_of(answer));
+        if (!answer.ok) return lose(answer);
         if (std::exchange(conflicts_, 0) > 0) tell_state("connected", "@" + me_.username);
+        has_taken_over_ = false;
         confirm_ = 0;
         for (Json const update : answer.result) {
             auto const heard = heard_in(update, me_, settings_.groups);
@@ -197,11 +199,7 @@ private:
 
     // Tells what is held; asks for more when all of it is safe.
     void go_on() {
-        while (!is_paused_ && !held_.empty()) {
-            auto const item = std::move(held_.front());
-            held_.pop_front();
-            is_paused_ = run_.emit(item) == Emit::pause;
-        }
+        tell();
         if (!is_full_ || !held_.empty() || !unsafe_.empty()) return;
         is_full_ = false;
         step_.stop();
@@ -210,12 +208,11 @@ private:
 
     // It never gives up: the other may be what is left of this bot's own last poll.
     void conflict(bool is_webhook) {
-        if (is_webhook && settings_.take_over && conflicts_ == 0) {
-            ++conflicts_;
+        if (is_webhook && settings_.take_over && !std::exchange(has_taken_over_, true)) {
             host_.log(PARLEY_LOG_WARN, "a webhook was set for the bot; it is removed (take_over)");
             step_ =
                 api_.ask(run_, "deleteWebhook", "{}", answer_time, [this](Answer const& answer) {
-                    if (!answer.ok) return finish(failure_of(answer));
+                    if (!answer.ok) return lose(answer);
                     poll();
                 });
             return;
@@ -245,17 +242,27 @@ private:
 
     void tell_state(std::string_view state, std::string_view detail) {
         held_.push_back(json_of("type", "state", "state", state, "detail", detail));
+        tell();
+    }
+    void tell() {
         while (!is_paused_ && !held_.empty()) {
             is_paused_ = run_.emit(held_.front()) == Emit::pause;
             held_.pop_front();
         }
     }
-    // What was held and not told comes again: it is not confirmed.
-    void finish(Failure why) {
-        step_.stop();
+
+    // Only a token that Telegram does not know is a reason to stop.
+    void lose(Answer const& answer) {
+        Failure why = failure_of(answer);
+        if (!answer.broken) why.retryable = why.code != "auth";
         if (why.code == "auth") {
             why.message += "; the token is not valid: ask @BotFather for one, and set the secret";
         }
+        finish(std::move(why));
+    }
+    // What was held and not told comes again: it is not confirmed.
+    void finish(Failure const& why) {
+        step_.stop();
         run_.emit(json_of("type", "state", "state", "disconnected", "detail", why.message));
         run_.fail(why);
     }
@@ -356,6 +363,7 @@ private:
     bool is_full_ = false;          // what the last poll gave is not safe yet
     std::set<std::string> unsafe_;  // cursors that the host has not acknowledged yet
     std::int64_t confirm_ = 0;      // the offset, once all those are
+    bool has_taken_over_ = false;   // since the last poll that went well
     std::int64_t conflicts_ = 0;    // in a row
     Pace pace_;
     std::map<std::int64_t, std::int64_t> moved_;

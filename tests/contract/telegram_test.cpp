@@ -299,8 +299,9 @@ TEST_CASE("a wrong token is final, and everything else is tried again when Teleg
         bool retryable;
         int wait_ms;
     };
-    for (auto const& row : {Row{401, "auth", false, 0}, Row{404, "auth", false, 0},
-                            Row{429, "rate", true, 7000}, Row{502, "peer", true, 0}}) {
+    for (auto const& row :
+         {Row{401, "auth", false, 0}, Row{404, "auth", false, 0}, Row{400, "invalid", true, 0},
+          Row{429, "rate", true, 7000}, Row{502, "peer", true, 0}}) {
         Server server;
         server.open();
         server.refuse("getUpdates", row.status, "no", R"({"retry_after":7})");
@@ -353,6 +354,7 @@ TEST_CASE("a webhook is the operator's, and removed only where they say so", "[t
     taker.refuse("getUpdates", 409, words);
     taker.give("deleteWebhook", "true");
     CHECK(taker.waiting("getUpdates"));
+    CHECK(taker.states().back() == "connected");
     // Whoever sets it again at once is not fought.
     taker.refuse("getUpdates", 409, words);
     CHECK(taker.count("deleteWebhook") == 1);
@@ -718,6 +720,12 @@ TEST_CASE("an edit replaces text and buttons, and changing nothing is no failure
     server.refuse("editMessageText", 400, "Bad Request: message is not modified: same");
     CHECK(server.host.call(call).succeeded());
     CHECK(server.outcome(edit("x"))["code"].text() == "invalid");
+    auto const asked = server.host.http.size();
+    auto const longer =
+        server.host.start(Verb::channel_edit,
+                          json_of("conversation", "5", "id", "31", "text", std::string(5000, 'x')));
+    CHECK(server.outcome(longer)["code"].text() == "limit");
+    CHECK(server.host.http.size() == asked);
 }
 
 TEST_CASE("typing is shown where the answer will stand", "[telegram]") {

@@ -183,7 +183,7 @@ TEST_CASE("channel_telegram says the same in the process and in a worker", "[cha
         stage.configure(R"({"base_url":")" + base + R"("})");
         Answer run;
         auto call = stage.start(Verb::channel_run, R"({"instance":"chat"})", run);
-        CHECK(stage.carried("At noon?"));
+        CHECK(stage.carried("id:5"));
         stage.worker->acknowledge(call, "41", 100);
         CHECK(stage.until([&] { return !held.empty(); }));
         CHECK_THAT(stage

@@ -83,6 +83,9 @@ class Declarations:
             return [] if fits else [f"{where} is no {kind}"]
         if re.fullmatch(r'"\w+"(?: \| "\w+")*', kind):
             return [] if f'"{value}"' in kind else [f"{where} is none of {kind}"]
+        if re.fullmatch(r"[\w.]+(?: \| [\w.]+)+", kind):
+            of_each = [self.complaints(one, value, where) for one in kind.split(" | ")]
+            return min(of_each, key=len)
         # An intersection narrows its first type, and the rest says nothing of use here.
         name = kind.split(" & ")[0]
         fields = self.fields(name)

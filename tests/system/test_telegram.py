@@ -1,5 +1,8 @@
 """Telegram through a strict double of its server: who is heard, that no update is lost or answered
 twice, and what happens when Telegram refuses."""
+import concurrent.futures
+import http.client
+import json
 import unittest
 
 from parley import Host, wait_for
@@ -16,6 +19,86 @@ channels:
 """
 
 
+class TheDouble(unittest.TestCase):
+    """What a client must not get away with."""
+
+    def setUp(self):
+        self.double = Double(TOKEN)
+        self.addCleanup(self.double.close)
+        self.ann = self.double.person(5, "Ann")
+
+    def ask(self, method, token=TOKEN, **params):
+        connection = http.client.HTTPConnection("127.0.0.1", self.double.port, timeout=30)
+        self.addCleanup(connection.close)
+        connection.request("POST", f"/bot{token}/{method}", json.dumps(params), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        told = json.loads(answer.read())
+        self.assertEqual(told["ok"], answer.status == 200)
+        return told["result"] if told["ok"] else (answer.status, told["description"])
+
+    def refused(self, code, words, method, **params):
+        status, description = self.ask(method, **params)
+        self.assertEqual(status, code, description)
+        self.assertIn(words, description)
+
+    def test_what_the_declarations_do_not_know_is_refused(self):
+        self.refused(404, "unknown", "sendNothing")
+        self.refused(400, "unknown nope", "sendMessage", chat_id=5, text="x", nope=1)
+        self.refused(400, "lacks text", "sendMessage", chat_id=5)
+        self.refused(400, "no string", "sendMessage", chat_id=5, text="x", reply_markup={"inline_keyboard": [[{"text": 1, "callback_data": "d"}]]})
+        self.refused(401, "Unauthorized", "getMe", token="1:wrong")
+        self.double.push("message", {"text": "without a chat"})
+        self.assertTrue(any("lacks chat" in problem for problem in self.double.problems))
+
+    def test_texts_are_as_long_as_telegram_counts_and_styled_as_it_reads(self):
+        self.assertEqual(self.ask("sendMessage", chat_id=5, text="<b>" + "😀" * 2048 + "</b>", parse_mode="HTML")["entities"][0]["length"], 4096)
+        self.refused(400, "too long", "sendMessage", chat_id=5, text="😀" * 2049)
+        self.refused(400, "empty", "sendMessage", chat_id=5, text=" \n")
+        for wrong in ("<b>", "</b>", "<b><i></b></i>", "a < b", "<p>x</p>", "&nbsp;", "<b><code>x</code></b>", "<a>x</a>"):
+            self.refused(400, "can't parse entities", "sendMessage", chat_id=5, text=wrong + "x", parse_mode="HTML")
+
+    def test_places_buttons_and_presses_are_checked(self):
+        self.refused(400, "chat not found", "sendMessage", chat_id=6, text="x")
+        group = self.double.group(-100, "Team", topics=[7])
+        self.refused(400, "thread not found", "sendMessage", chat_id=-100, message_thread_id=8, text="x")
+        self.refused(400, "PEER_ID_INVALID", "sendMessageDraft", chat_id=-100, draft_id=1, text="x")
+        button = {"text": "Yes", "callback_data": "d" * 64}
+        message = self.ask("sendMessage", chat_id=5, text="x", reply_markup={"inline_keyboard": [[button]]})
+        self.refused(400, "BUTTON_DATA_INVALID", "sendMessage", chat_id=5, text="x",
+                     reply_markup={"inline_keyboard": [[button | {"callback_data": "d" * 65}]]})
+        query = self.double.press(self.ann, message, "Yes")
+        self.assertTrue(self.ask("answerCallbackQuery", callback_query_id=query))
+        self.refused(400, "query is too old", "answerCallbackQuery", callback_query_id=query)
+        edit = {"chat_id": 5, "message_id": message["message_id"], "text": "y"}
+        self.assertNotIn("reply_markup", self.ask("editMessageText", **edit))
+        self.refused(400, "not modified", "editMessageText", **edit)
+        self.assertEqual(self.ask("sendMessage", chat_id=group["id"], message_thread_id=7, text="x")["message_thread_id"], 7)
+        self.assertEqual(self.double.problems, [])
+
+    def test_updates_come_until_they_are_confirmed_also_after_a_restart_and_to_one_reader(self):
+        kinds = {"allowed_updates": ["message"]}
+        numbers = lambda **more: [update["update_id"] for update in self.ask("getUpdates", **kinds, **more)]
+        self.double.say(self.ann, "one")
+        self.double.say(self.ann, "two")
+        self.assertEqual(numbers(), [1000, 1001])
+        self.double.close()
+        self.double.open()
+        self.assertEqual(numbers(), [1000, 1001])
+        self.assertEqual(numbers(offset=1001), [1001])
+        self.assertEqual(numbers(offset=1002), [])
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            held = pool.submit(self.ask, "getUpdates", timeout=50, **kinds)
+            wait_for("a held poll", lambda: len(self.double.asked("getUpdates")) == 5)
+            self.assertEqual(numbers(), [])
+            self.assertEqual(held.result()[0], 409)
+            held = pool.submit(numbers, timeout=50)
+            self.double.say(self.ann, "three")
+            self.assertEqual(held.result(), [1002])
+        self.double.webhook = "https://bot.example/"
+        self.refused(409, "webhook", "getUpdates", **kinds)
+        self.assertEqual(self.double.problems, [])
+
+
 class Telegram(unittest.TestCase):
     def setUp(self):
         self.double = Double(TOKEN)
@@ -25,7 +108,7 @@ class Telegram(unittest.TestCase):
         self.ann = self.double.person(5, "Ann")
 
     def start(self, config="", token=TOKEN, connected=True):
-        host = self.host
+        host, self.token = self.host, token
         done = host.cli("secret", "set", "telegram/bot", stdin=token + "\n")
         self.assertEqual(done.returncode, 0, done.stderr)
         host.edit("parley.yaml", "  rehearsal: {enabled: true}", "  rehearsal: {enabled: true}\n  telegram: {enabled: true}")
@@ -40,7 +123,7 @@ class Telegram(unittest.TestCase):
         self.assertEqual(self.double.problems, [])
         if self.host.process:
             everything = self.host.cli("ledger", "export").stdout + self.host.log
-            self.assertNotIn(TOKEN, everything)
+            self.assertNotIn(self.token, everything)
             self.host.verify()
 
     def link(self):
