@@ -56,7 +56,9 @@ std::string_view part_of(std::string_view text, Json const& entity) {
 struct Kind {
     std::string_view field, name;
 };
-constexpr std::array<Kind, 18> kinds = {{{"photo", "photo"},
+constexpr std::array<Kind, 20> kinds = {{{"photo", "photo"},
+                                         {"live_photo", "photo"},
+                                         {"rich_message", "formatted message"},
                                          {"animation", "animation"},
                                          {"document", "file"},
                                          {"voice", "voice message"},
@@ -206,7 +208,8 @@ private:
             if (!by_name && !by_id) continue;
             found = true;
             if (entity["offset"].integer() != 0) continue;
-            text_ = trimmed(std::string_view(text_).substr(part.size()));
+            std::string const rest(trimmed(std::string_view(text_).substr(part.size())));
+            if (!rest.empty()) text_ = rest;
             break;
         }
         return found;

@@ -446,6 +446,7 @@ TEST_CASE("in a group only what is meant for the bot is heard", "[telegram]") {
         {in_group("hello"), ""},
         {in_group("@parleybot hello", entity("mention", 0, 10)), "hello"},
         {in_group("hello @ParleyBot", entity("mention", 6, 10)), "hello @ParleyBot"},
+        {in_group("@parleybot", entity("mention", 0, 10)), "@parleybot"},
         {in_group("@parleybotx hello", entity("mention", 0, 11)), ""},
         {in_group("@parleybot hello"), ""},
         {in_group("yes", reply("777")), "yes"},
