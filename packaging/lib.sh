@@ -56,6 +56,7 @@ need() {
 
 # Declarations from npm that tests are held against; no program of theirs is run.
 npm_packages() {
+    command -v npm >/dev/null || need npm
     local folder
     for folder in tests/npm/*/; do
         [ "${folder}node_modules/.package-lock.json" -nt "${folder}package-lock.json" ] && continue

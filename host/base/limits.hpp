@@ -80,6 +80,8 @@ constexpr auto model_call_time = 600s;
 constexpr auto skill_call_time = 120s;                    // unless the manifest says less or more
 constexpr auto skill_call_time_longest = 3600s;
 constexpr auto send_time = 60s;
+constexpr auto typing_time = 4s;                          // services show it for five seconds
+constexpr auto draft_time = 1s;                           // what services forgive for one message
 
 // Workers.
 constexpr auto worker_start_time = 10s;

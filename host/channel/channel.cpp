@@ -92,6 +92,7 @@ public:
         request.begin('{').pair("id", message.id.text);
         request.pair("conversation", message.conversation).pair("text", message.text);
         if (message.is_notice) request.key("notice").boolean(true);
+        if (message.is_markdown) request.key("markdown").boolean(true);
         if (!message.buttons.empty()) {
             request.key("buttons").begin('[').begin('[');
             for (auto const& button : message.buttons)
@@ -106,6 +107,20 @@ public:
         JsonWriter request;
         request.begin('{').pair("conversation", conversation).pair("id", id).pair("text", text);
         ask(Verb::channel_edit, request.end('}').take(), std::move(done));
+    }
+
+    void typing(std::string const& conversation) override {
+        JsonWriter request;
+        request.begin('{').pair("conversation", conversation);
+        ask(Verb::channel_typing, request.end('}').take(), [](SendOutcome const&) {});
+    }
+
+    void draft(std::string const& conversation, std::int64_t number,
+               std::string const& text) override {
+        JsonWriter request;
+        request.begin('{').pair("conversation", conversation).pair("draft", number);
+        request.pair("text", text);
+        ask(Verb::channel_draft, request.end('}').take(), [](SendOutcome const&) {});
     }
 
     Link link() const override { return link_; }

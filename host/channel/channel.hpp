@@ -36,6 +36,7 @@ struct Outbound {
     OutboxId id;
     std::string conversation, text;
     bool is_notice = false;         // a line of the host, not of the agent
+    bool is_markdown = false;       // only for plugins with that feature
     std::vector<Button> buttons{};  // one row; only for plugins with that feature
 };
 
@@ -71,6 +72,11 @@ public:
     // Gives a message that was sent another text, and no buttons; only with the feature `edit`.
     virtual void edit(std::string const& conversation, std::string const& id,
                       std::string const& text, std::function<void(SendOutcome)> done) = 0;
+    // Shows that an answer comes, or its text so far; only with those features. Whether it could is
+    // not told: nothing depends on it.
+    virtual void typing(std::string const& conversation) = 0;
+    virtual void draft(std::string const& conversation, std::int64_t number,
+                       std::string const& text) = 0;
     virtual Link link() const = 0;
     virtual std::string const& detail() const = 0;
     // Begins no further run, lets the sends under way end, then the worker. `over` is told once,

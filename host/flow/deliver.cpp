@@ -13,13 +13,6 @@ namespace {
 // Begins every line of the host, and stands in no line of an agent.
 constexpr std::string_view host_mark = "\u27e6parley\u27e7 ", mark_begin = "\u27e6";
 
-// An agent cannot speak as the host: the mark's first character is not its to use.
-std::string without_mark(std::string text) {
-    for (auto at = text.find(mark_begin); at != text.npos; at = text.find(mark_begin, at + 1))
-        text.replace(at, mark_begin.size(), "[");
-    return text;
-}
-
 // What clients of the API called the conversation; the agent's name before it is ours.
 std::string_view shown_conversation(InstanceName const& instance, AgentName const& agent,
                                     std::string_view conversation) {
@@ -45,6 +38,13 @@ std::string id_body(OutboxEntry const& entry, std::string_view detail) {
 }
 
 }  // namespace
+
+// An agent cannot speak as the host: the mark's first character is not its to use.
+std::string without_mark(std::string text) {
+    for (auto at = text.find(mark_begin); at != text.npos; at = text.find(mark_begin, at + 1))
+        text.replace(at, mark_begin.size(), "[");
+    return text;
+}
 
 std::string host_line(std::string_view text) {
     return std::string(host_mark) + std::string(text);
@@ -176,7 +176,8 @@ void Flow::send_now(OutboxId const& id) {
         outcome.detail = "the channel is not open";
         return sent(id, outcome);
     }
-    Outbound message{entry->id, entry->conversation, entry->text, entry->is_notice, {}};
+    Outbound message{entry->id, entry->conversation, entry->text, entry->is_notice, false, {}};
+    message.is_markdown = !entry->is_notice && features_of(entry->instance).markdown;
     if (entry->is_notice) message.text = host_line(entry->text);
     if (auto codes = codes_.find(id.text); codes != codes_.end()) {
         auto const& [yes, no] = codes->second;

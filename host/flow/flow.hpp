@@ -72,6 +72,8 @@ struct OutboxEntry {
 std::string to_json(OutboxEntry const& entry);
 // As people see it in a chat: marked as the host's own words, which no agent can do.
 std::string host_line(std::string_view text);
+// An agent's text, without the mark that begins a line of the host.
+std::string without_mark(std::string text);
 
 // A generate request: fixed glue around the base ("system" and "skills", as JSON members), the
 // context's fragments and, for a summary, a closing message.
@@ -266,6 +268,12 @@ private:
         std::string identity;
     };
     ChannelFeatures features_of(InstanceName const& instance) const;
+
+    // show.cpp
+    void begin_showing(Session const& session);
+    void show_typing(SessionId const& id);
+    void show_text(SessionId const& id, std::string const& so_far);
+    void show_draft(SessionId const& id);
     std::vector<Approver> approvers_of(Approval const& approval) const;
     std::vector<Card> cards() const;
     std::optional<Card> card(std::string_view key) const;
@@ -367,6 +375,14 @@ private:
         std::string yes, no;
     };
     std::map<std::string, Codes> codes_;  // by outbox id
+
+    // What is shown of a turn under way, by session.
+    struct Showing {
+        std::string text;        // written and not shown yet
+        std::int64_t draft = 0;  // which answer of the turn it is
+        Loop::Handle typing, wait;
+    };
+    std::map<std::string, Showing> showing_;
     std::set<std::string> editing_;       // cards whose edit is under way
     std::uint64_t approval_changes_ = 0;  // seen by the cards
     bool tending_ = false, recovered_ = false;

@@ -239,15 +239,18 @@ void Flow::call_model(SessionId const& id, std::string request, std::int64_t num
     }
     Provider::Sink sink;
     // What a hook may still take back is not shown before.
-    if (delta_ && !hooks_.listens(HookPoint::message_out) &&
+    bool is_summary = InFlight::from(session->attempt).compacts;
+    begin_showing(*session);
+    if (!is_summary && !hooks_.listens(HookPoint::message_out) &&
         !hooks_.listens(HookPoint::model_after))
         // Streamed text passes the same door as the whole answer will: once a secret shows, no
         // more.
         sink.on_text = [this, session, so_far = std::string()](std::string_view text) mutable {
             so_far += text;
-            if (deps_.find_secret(so_far).empty()) delta_(*session, text);
+            if (!deps_.find_secret(so_far).empty()) return;
+            if (delta_) delta_(*session, text);
+            show_text(session->id, so_far);
         };
-    bool is_summary = InFlight::from(session->attempt).compacts;
     sink.on_answer = [this, id, number, key, token, is_summary](Answer answer) {
         filter_answer(id, is_summary, std::move(answer),
                       [this, id, number, key, token](FilteredAnswer filtered) {

@@ -15,7 +15,7 @@ class Desk:
 
     def __init__(self, features=("buttons", "edit")):
         self.features, self.fail = features, lambda verb, request: None
-        self.messages, self.edits, self.problems = [], [], []
+        self.messages, self.edits, self.drafts, self.typed, self.problems = [], [], [], [], []
         self.numbers, self.lock, self.peer = itertools.count(1), threading.Lock(), None
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
@@ -44,6 +44,10 @@ class Desk:
             self.problems += [f"bad data {one}" for one in row if not DATA.match(one["data"])]
         if verb == "edit" and "edit" not in self.features:
             self.problems.append("an edit for one that has none")
+        if verb in ("typing", "draft") and verb not in self.features:
+            self.problems.append(f"{verb} for one that has none")
+        if request.get("markdown") and ("markdown" not in self.features or request.get("notice")):
+            self.problems.append(f"Markdown that nobody can show: {request}")
         failure = self.fail(verb, request)
         if failure == "silence":
             return
@@ -55,6 +59,9 @@ class Desk:
                 message = dict(request, number=f"m{next(self.numbers)}")
                 self.messages.append(message)
                 answer["result"] = {"ids": [message["number"]], "parts": 1}
+            elif verb in ("typing", "draft"):
+                (self.typed if verb == "typing" else self.drafts).append(request)
+                answer["result"] = {}
             else:
                 if request["id"] not in [message["number"] for message in self.messages]:
                     self.problems.append(f"an edit of a message that is not there: {request}")

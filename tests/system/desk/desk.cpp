@@ -37,6 +37,12 @@ public:
     void edit(parley::Call call, parley::Json request) override {
         ask("edit", std::move(call), request);
     }
+    void typing(parley::Call call, parley::Json request) override {
+        ask("typing", std::move(call), request);
+    }
+    void draft(parley::Call call, parley::Json request) override {
+        ask("draft", std::move(call), request);
+    }
 
 private:
     void ask(char const* verb, parley::Call call, parley::Json const& request) {
