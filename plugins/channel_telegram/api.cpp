@@ -1,5 +1,6 @@
 #include "api.hpp"
 
+#include <algorithm>
 #include <memory>
 
 namespace telegram {
@@ -11,6 +12,7 @@ using parley::Json;
 
 constexpr std::size_t answer_bytes_most = 8u << 20;  // a hundred updates of the longest text
 constexpr std::size_t description_bytes = 200;
+constexpr std::int64_t day_s = 86400;
 constexpr std::string_view token_place = "bot-token-here";
 
 }  // namespace
@@ -32,7 +34,7 @@ Answer answer_from(int status, std::string_view body) {
         parley::visible_utf8(told["description"].text().substr(0, description_bytes));
     out.description = parley::utf8_cut(words, description_bytes);
     Json const more = told["parameters"];
-    out.retry_after_s = more["retry_after"].integer();
+    out.retry_after_s = std::clamp<std::int64_t>(more["retry_after"].integer(), 0, day_s);
     out.migrated_to = more["migrate_to_chat_id"].integer();
     return out;
 }

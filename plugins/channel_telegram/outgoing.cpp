@@ -7,18 +7,37 @@ namespace telegram {
 using parley::Json;
 using parley::JsonWriter;
 
+namespace {
+
+// Behind what had to be cut.
+constexpr std::string_view cut_note = "… (cut, the text is longer)";
+
+std::vector<Styled> pieces_of(std::string_view text, bool is_markdown, std::size_t units) {
+    return split(is_markdown ? styled_from(text) : Styled{{std::string(text), {}}}, units);
+}
+
+}  // namespace
+
 std::deque<Part> parts_from(std::string_view text, bool is_markdown) {
-    auto const styled = is_markdown ? styled_from(text) : Styled{{std::string(text), {}}};
     std::deque<Part> out;
-    for (auto& part : split(styled, message_units)) {
-        if (out.size() < parts_most) {
-            out.push_back({std::move(part), !is_markdown});
-            continue;
+    for (auto& piece : pieces_of(text, is_markdown, message_units)) {
+        if (out.size() == parts_most) {
+            out.push_back({{{std::string(cut_note), {}}}, true});
+            break;
         }
-        out.push_back({{{"… (cut, the text is longer)", {}}}, true});
-        break;
+        out.push_back({std::move(piece), !is_markdown});
     }
     return out;
+}
+
+std::optional<Part> one_part_from(std::string_view text, bool is_markdown) {
+    auto pieces = pieces_of(text, is_markdown, message_units);
+    if (pieces.empty()) return std::nullopt;
+    if (pieces.size() > 1) {
+        pieces = pieces_of(text, is_markdown, message_units - cut_note.size());
+        pieces.front().push_back({std::string(cut_note), {}});
+    }
+    return Part{std::move(pieces.front()), !is_markdown};
 }
 
 std::string keyboard_from(Json const& buttons) {

@@ -6,6 +6,7 @@
 #include "update.hpp"
 
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,8 @@ struct Part {
 // The parts in order; none when there is nothing to see. Behind the last that is allowed stands
 // that the text was cut.
 std::deque<Part> parts_from(std::string_view text, bool is_markdown);
+// The same for an edit, which has one.
+std::optional<Part> one_part_from(std::string_view text, bool is_markdown);
 
 // {"inline_keyboard":…} from rows of {"text","data"}; empty without any.
 std::string keyboard_from(parley::Json const& buttons);

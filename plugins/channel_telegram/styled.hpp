@@ -29,8 +29,8 @@ std::string_view utf16_cut(std::string_view text, std::size_t units);
 
 // All the text, without styles.
 std::string text_of(Styled const& styled);
-// Parts of at most so many units each (two or more), cut after a paragraph, else a line, else a word; none is
-// blank.
+// Parts of at most so many units each (two or more), cut after a paragraph, else a line, else a
+// word; none is blank.
 std::vector<Styled> split(Styled const& styled, std::size_t units);
 std::string html_of(Styled const& styled);
 

@@ -105,13 +105,12 @@ public:
     void edit(Call call, Json request) override {
         auto const place = place_from(request["conversation"].text());
         auto const id = message_id_from(request["id"].text());
-        auto const parts = parts_from(request["text"].text(), request["markdown"].boolean());
-        if (!place || !id || parts.empty()) return call.fail("invalid", "that is no message");
-        if (parts.size() > 1) return call.fail("limit", "the text is longer than one message");
+        auto part = one_part_from(request["text"].text(), request["markdown"].boolean());
+        if (!place || !id || !part) return call.fail("invalid", "that is no message");
         auto const one = std::make_shared<Sending>();
         one->place = moved(*place);
         one->edits = *id;
-        one->parts = parts;
+        one->parts.push_back(std::move(*part));
         one->keyboard = keyboard_from(request["buttons"]);
         one->call = std::move(call);
         next_part(one);
@@ -183,7 +182,7 @@ private:
         confirm_ = 0;
         for (Json const update : answer.result) {
             auto const heard = heard_in(update, me_, settings_.groups);
-            confirm_ = update["update_id"].integer() + 1;
+            confirm_ = heard.next;
             if (!heard.query.empty()) acknowledge_press(heard.query);
             if (heard.item.empty()) continue;
             unsafe_.insert(std::to_string(confirm_));

@@ -281,12 +281,17 @@ std::optional<Place> place_from(std::string_view conversation) {
 }
 
 Heard heard_in(Json const& update, Me const& me, Groups groups) {
-    auto const cursor = std::to_string(update["update_id"].integer() + 1);
+    constexpr std::int64_t largest = std::int64_t{1} << 52;  // as the Bot API promises
+    auto const next = std::clamp<std::int64_t>(update["update_id"].integer(), 0, largest) + 1;
+    auto const cursor = std::to_string(next);
+    Heard out;
     if (update["callback_query"].exists()) {
-        return press_in(update["callback_query"], me, groups, cursor);
+        out = press_in(update["callback_query"], me, groups, cursor);
+    } else if (update["message"].exists()) {
+        out.item = Reader(update["message"], me, groups).item(cursor);
     }
-    if (!update["message"].exists()) return {};
-    return {Reader(update["message"], me, groups).item(cursor), {}};
+    out.next = next;
+    return out;
 }
 
 }  // namespace telegram

@@ -29,8 +29,9 @@ std::optional<Place> place_from(std::string_view conversation);
 std::optional<std::int64_t> message_id_from(std::string_view id);
 
 struct Heard {
-    std::string item;   // for the host; empty: nothing that concerns it
-    std::string query;  // a pressed button, which waits for an answer
+    std::string item;       // for the host; empty: nothing that concerns it
+    std::string query;      // a pressed button, which waits for an answer
+    std::int64_t next = 0;  // the offset that confirms the update
 };
 
 Heard heard_in(parley::Json const& update, Me const& me, Groups groups);

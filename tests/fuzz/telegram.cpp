@@ -10,6 +10,7 @@ void try_bytes(std::string_view bytes) {
     for (auto const groups :
          {telegram::Groups::mention, telegram::Groups::all, telegram::Groups::never}) {
         auto const heard = telegram::heard_in(update, me, groups);
+        must(heard.next > 0, "every update can be confirmed");
         if (heard.item.empty()) continue;
         auto const item = parley::Json::parse(heard.item);
         must(item.is_object(), "an item is JSON");
