@@ -128,7 +128,7 @@ TEST_CASE("buttons, the host's own words and the ids of what was sent", "[channe
     Line line;
     line.start();
     SendOutcome outcome;
-    line.channel->send({OutboxId("o-1"), "#room", "card", true, {{"Yes", "a"}, {"No", "b"}}},
+    line.channel->send({OutboxId("o-1"), "#room", "card", true, false, {{"Yes", "a"}, {"No", "b"}}},
                        [&](SendOutcome sent) { outcome = std::move(sent); });
     REQUIRE(line.worker->calls[1].request ==
             R"({"id":"o-1","conversation":"#room","text":"card","notice":true,)"
