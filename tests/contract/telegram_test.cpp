@@ -663,6 +663,20 @@ TEST_CASE("a message that is cancelled before its turn has not left, one on its 
     CHECK(server.count("sendMessage") == 1);
 }
 
+TEST_CASE("messages to one chat leave in the order in which they were given", "[telegram]") {
+    Server server;
+    for (auto const* const text : {"one", "two", "three"}) server.send(text);
+    server.send("elsewhere", "", "6");
+    server.host.advance(10s);
+    std::string order;
+    for (auto const& one : server.host.http) {
+        auto const params = Json::parse(one.body);
+        if (params["chat_id"].integer() == 5) order += std::string(params["text"].text()) + " ";
+    }
+    CHECK(order == "one two three ");
+    CHECK(server.count("sendMessage") == 4);
+}
+
 TEST_CASE("Telegram's pause is kept: half a message sits it out, the next one waits for it",
           "[telegram]") {
     Server server;
