@@ -16,6 +16,7 @@ channels:
     agent: assistant
     secrets: {token: telegram/bot}
     config: {base_url: "http://127.0.0.1:%d"%s}
+    approvers: %s
 """
 
 
@@ -107,12 +108,12 @@ class Telegram(unittest.TestCase):
         self.addCleanup(self.host.close)
         self.ann = self.double.person(5, "Ann")
 
-    def start(self, config="", token=TOKEN, connected=True):
+    def start(self, config="", token=TOKEN, connected=True, approvers="[]"):
         host, self.token = self.host, token
         done = host.cli("secret", "set", "telegram/bot", stdin=token + "\n")
         self.assertEqual(done.returncode, 0, done.stderr)
         host.edit("parley.yaml", "  rehearsal: {enabled: true}", "  rehearsal: {enabled: true}\n  telegram: {enabled: true}")
-        host.write("parley.yaml", host.file("parley.yaml").read_text() + SETUP % (self.double.port, config))
+        host.write("parley.yaml", host.file("parley.yaml").read_text() + SETUP % (self.double.port, config, approvers))
         agent = host.file("agents/assistant/agent.yaml").read_text()
         host.write("agents/assistant/agent.yaml", agent + 'channels:\n  chat: {authorized_senders: ["id:5"]}\n')
         host.start()
@@ -262,6 +263,49 @@ class Telegram(unittest.TestCase):
         self.double.chats[-50]["moved"] = -1002
         self.double.say(self.ann, "@parley_test_bot /say moved", chat=self.double.chats[-50]["chat"])
         self.assertEqual(self.texts(1, -1002), ["moved"])
+
+    def test_commands_are_answered_by_the_host_and_reach_no_model(self):
+        group = self.double.group(-1001, "Team")
+        self.start()
+        self.double.say(self.ann, "/start")
+        self.assertIn("Nothing is under way", self.texts(1)[0])
+        self.double.say(self.ann, "/say one")
+        self.texts(2)
+        self.double.say(self.ann, "/new")
+        self.texts(3)
+        self.double.say(self.ann, "/say two")
+        self.assertEqual(self.texts(4)[3], "two")
+        self.double.say(self.ann, "/status", chat=group)
+        self.double.say(self.double.person(6, "Eve"), "/status")
+        self.double.say(self.ann, "/status@parley_test_bot", chat=group)
+        self.texts(1, -1001)
+        self.double.say(self.ann, "/hang", chat=self.double.chats[5]["chat"])
+        wait_for("the model to hang", lambda: len(self.records("turn.started")) == 3)
+        self.double.say(self.ann, "/stop")
+        self.texts(6)
+        wait_for("all to be confirmed", lambda: not self.double.updates)
+        self.assertEqual([record["body"]["text"] for record in self.records("message.received")], ["/say one", "/say two", "/hang"])
+        sessions = [record["session"] for record in self.records("message.received")]
+        self.assertEqual(len(set(sessions[:2])), 2)
+        self.assertEqual(self.double.said(6), [])
+
+    def test_an_approval_is_decided_by_a_button_once_and_by_its_person_alone(self):
+        self.start(approvers='["id:5"]')
+        self.double.say(self.ann, "hello")
+        self.texts(1)
+        self.double.say(self.ann, """/call shell {"command":"echo ran >> count; echo '<done>'"}""")
+        card = wait_for("a card", lambda: [message for message in self.double.said(5) if message.get("reply_markup")])[0]
+        self.assertIn("echo '<done>'", card["text"])
+        self.double.press(self.double.person(6, "Eve"), card, "Approve")
+        query = self.double.press(self.ann, card, "Approve")
+        wait_for("the card to be closed", lambda: "approved by id:5" in card["text"])
+        self.assertNotIn("reply_markup", card)
+        wait_for("the command to run", lambda: any(text.startswith("shell: <done>") for text in self.texts(3)))
+        self.assertEqual((self.host.workspace / "count").read_text(), "ran\n")
+        answered = [params["callback_query_id"] for params in self.double.asked("answerCallbackQuery")]
+        self.assertEqual(answered.count(query), 1)
+        self.assertEqual(len(answered), 2)
+        self.assertEqual(self.double.queries, {})
 
     def test_a_wrong_token_is_said_to_the_operator_and_not_tried_for_ever(self):
         self.start(token="123456:another", connected=False)
