@@ -4,40 +4,11 @@
 
 namespace openai {
 
-namespace {
-
+using model_wire::calls_most;
+using model_wire::count_at;
 using parley::Json;
 using parley::json_of;
 using parley::JsonWriter;
-
-constexpr std::size_t answer_bytes = 8u << 20;  // twice what the host takes
-constexpr std::size_t calls_most = 128;
-
-std::int64_t count_at(Json const& value, std::initializer_list<std::string_view> path) {
-    Json at = value;
-    for (auto const key : path) at = at[key];
-    return std::max<std::int64_t>(at.integer(-1), -1);
-}
-
-}  // namespace
-
-bool Answer::garbage(std::string why) {
-    why_ = std::move(why);
-    return false;
-}
-
-bool Answer::grow(std::size_t bytes) {
-    bytes_ += bytes;
-    return bytes_ <= answer_bytes ||
-           garbage("the answer is larger than " + std::to_string(answer_bytes) + " bytes");
-}
-
-bool Answer::say(char const* type, std::string_view text, std::vector<std::string>& items) {
-    if (text.empty()) return true;
-    if (!grow(text.size())) return false;
-    items.push_back(json_of("type", type, "text", text));
-    return true;
-}
 
 Answer::Took Answer::take(std::string_view data, std::vector<std::string>& items) {
     if (data == "[DONE]") {
@@ -116,7 +87,7 @@ bool Answer::take_call(Json const& fragment, std::int64_t position) {
 }
 
 void Answer::take_usage(Json const& usage) {
-    Usage out;
+    model_wire::Usage out;
     out.input = count_at(usage, {"prompt_tokens"});
     out.output = count_at(usage, {"completion_tokens"});
     if (out.input < 0 || out.output < 0) return;
@@ -127,13 +98,7 @@ void Answer::take_usage(Json const& usage) {
 }
 
 void Answer::add_usage(std::vector<std::string>& items) const {
-    if (!usage_) return;
-    JsonWriter out;
-    out.begin('{').pair("type", "usage");
-    out.pair("input", usage_->input).pair("output", usage_->output);
-    if (usage_->cache_read >= 0) out.pair("cache_read", usage_->cache_read);
-    if (usage_->cache_write >= 0) out.pair("cache_write", usage_->cache_write);
-    items.push_back(out.end('}').take());
+    if (usage_) items.push_back(model_wire::usage_item(*usage_));
 }
 
 std::string_view Answer::stop_reason() const {

@@ -26,8 +26,10 @@ void write_assistant(JsonWriter& out, Json const& message, Names const& names) {
     auto const text = message["text"].text();
     bool const calls = message["calls"].size() > 0;
     out.pair("role", "assistant").key("content");
-    if (text.empty() && calls) out.null();
-    else out.value(text);
+    if (text.empty() && calls)
+        out.null();
+    else
+        out.value(text);
     if (!calls) return;
     out.key("tool_calls").begin('[');
     for (Json const call : message["calls"]) {
@@ -57,15 +59,6 @@ void write_message(JsonWriter& out, Json const& message, Names const& names) {
 }
 
 }  // namespace
-
-Names names_in(Json const& request) {
-    std::vector<std::string> names;
-    for (Json const skill : request["skills"]) names.emplace_back(skill["name"].text());
-    for (Json const message : request["messages"]) {
-        for (Json const call : message["calls"]) names.emplace_back(call["name"].text());
-    }
-    return Names(names);
-}
 
 std::string body_for(Json const& request, Names const& names, std::string_view max_tokens_field) {
     JsonWriter out;

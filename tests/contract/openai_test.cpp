@@ -3,7 +3,7 @@
 #include "test_host.hpp"
 
 // The plain parts of the plugin, which its file does not export.
-#include "../../plugins/provider_openai/names.cpp"
+#include "../../plugins/model_wire/names.cpp"
 
 #include <catch2/catch.hpp>
 
@@ -149,7 +149,7 @@ TEST_CASE("names get stand-ins that fit, differ, and lead back", "[openai]") {
     std::vector<std::string> const all = {
         "org.a:run",  "org_a_run",        "org:a.run", "shell",    "shell", longer + "1",
         longer + "2", "x" + longer + "2", "",          "\xc3\xa9", "a b"};
-    openai::Names const names(all);
+    model_wire::Names const names(all);
     std::map<std::string, std::string> seen;
     for (auto const& name : all) {
         std::string const wire(names.on_wire(name));

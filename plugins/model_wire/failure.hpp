@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace openai {
+namespace model_wire {
 
 constexpr std::size_t error_text_bytes = 500;
 
@@ -17,8 +17,9 @@ parley::Failure failure_of(parley::HttpHead const& head, std::string_view body);
 // Of an error that came inside a stream that had begun well.
 parley::Failure failure_in_stream(std::string_view data);
 
-// From retry-after-ms, or retry-after as seconds or as a date (measured from the answer's own
-// date, so that clocks need not agree); 0 when the server says nothing usable.
+// From retry-after-ms, or retry-after as seconds or as a date, or when a rate that is used up comes
+// back (both measured from the answer's own date, so that clocks need not agree); 0 when the server
+// says nothing usable.
 std::int64_t retry_after_ms(parley::HttpHead const& head);
 
-}  // namespace openai
+}  // namespace model_wire

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <optional>
 
-namespace openai {
+namespace model_wire {
 
 namespace {
 
@@ -25,11 +25,11 @@ struct Told {
 Told told_in(std::string_view body) {
     Told out;
     Json const whole = Json::parse(body);
-    Json const error = whole["error"].is_null() || !whole["error"].exists() ? whole
-                                                                            : whole["error"];
+    Json const error =
+        whole["error"].is_null() || !whole["error"].exists() ? whole : whole["error"];
     if (error.is_object()) {
         out.message = error["message"].text(error["detail"].text());
-        out.code = error["code"].text();
+        out.code = error["code"].text(error["details"]["error_code"].text());
         out.type = error["type"].text();
         out.status = error["code"].integer(error["status"].integer());
     } else if (error.is_string()) {
@@ -37,16 +37,17 @@ Told told_in(std::string_view body) {
     }
     // A chunk is no text for a person; but better than nothing.
     if (out.message.empty()) out.message = body;
-    std::string const shown = parley::visible_utf8(
-        std::string_view(out.message).substr(0, 2 * error_text_bytes));
+    std::string const shown =
+        parley::visible_utf8(std::string_view(out.message).substr(0, 2 * error_text_bytes));
     out.message = parley::utf8_cut(shown, error_text_bytes);
     return out;
 }
 
 bool is_about_money(Told const& told) {
     static constexpr std::string_view words[] = {
-        "insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached",
-        "billing_not_active", "insufficient_balance"};
+        "insufficient_quota",           "credit_balance_exhausted",    "billing_hard_limit_reached",
+        "billing_not_active",           "insufficient_balance",        "billing_error",
+        "enforced_spend_limit_reached", "contract_spend_limit_reached"};
     return std::any_of(std::begin(words), std::end(words), [&](std::string_view word) {
         return told.code == word || told.type == word;
     });
@@ -83,24 +84,63 @@ std::optional<int> digits_in(std::string_view text, std::size_t at, std::size_t 
     return fine ? std::optional(out) : std::nullopt;
 }
 
-// "Sun, 06 Nov 1994 08:49:37 GMT", the one form that servers may send.
-std::optional<std::chrono::sys_seconds> date_in(std::string_view text) {
+std::optional<std::chrono::sys_seconds> moment(std::optional<int> year, std::size_t month,
+                                               std::optional<int> day, std::string_view clock) {
     namespace ch = std::chrono;
-    static constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    if (text.size() != 29 || !text.ends_with(" GMT")) return {};
-    auto const day = digits_in(text, 5, 2), year = digits_in(text, 12, 4);
-    auto const hour = digits_in(text, 17, 2), minute = digits_in(text, 20, 2);
-    auto const second = digits_in(text, 23, 2);
-    auto const month = months.find(text.substr(8, 3));
-    if (!day || !year || !hour || !minute || !second || month % 3 != 0) return {};
-    ch::year_month_day const date(ch::year(*year), ch::month(static_cast<unsigned>(month / 3 + 1)),
+    auto const hour = digits_in(clock, 0, 2), minute = digits_in(clock, 3, 2);
+    auto const second = digits_in(clock, 6, 2);
+    if (!day || !year || !hour || !minute || !second) return {};
+    ch::year_month_day const date(ch::year(*year), ch::month(static_cast<unsigned>(month)),
                                   ch::day(static_cast<unsigned>(*day)));
     if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return {};
     return ch::sys_days(date) + ch::hours(*hour) + ch::minutes(*minute) + ch::seconds(*second);
 }
 
+// "Sun, 06 Nov 1994 08:49:37 GMT", the one form that servers may send.
+std::optional<std::chrono::sys_seconds> date_in(std::string_view text) {
+    static constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    if (text.size() != 29 || !text.ends_with(" GMT")) return {};
+    auto const month = months.find(text.substr(8, 3));
+    if (month % 3 != 0) return {};
+    return moment(digits_in(text, 12, 4), month / 3 + 1, digits_in(text, 5, 2), text.substr(17));
+}
+
+// "1994-11-06T08:49:37Z", with or without a fraction, which is rounded up.
+std::optional<std::chrono::sys_seconds> instant_in(std::string_view text) {
+    if (text.size() < 20 || text[10] != 'T' || text.back() != 'Z') return {};
+    auto const month = digits_in(text, 5, 2);
+    auto const out = moment(digits_in(text, 0, 4), static_cast<std::size_t>(month.value_or(0)),
+                            digits_in(text, 8, 2), text.substr(11));
+    return out && text[19] == '.' ? *out + std::chrono::seconds(1) : out;
+}
+
+// Of the rates that are used up, the last one to be given again.
+std::optional<std::chrono::sys_seconds> reset_in(HttpHead const& head) {
+    std::optional<std::chrono::sys_seconds> out;
+    for (std::string const rate : {"requests", "tokens", "input-tokens", "output-tokens"}) {
+        auto const name = "anthropic-ratelimit-" + rate;
+        if (head.header(name + "-remaining") != "0") continue;
+        auto const reset = instant_in(head.header(name + "-reset"));
+        if (reset && (!out || *reset > *out)) out = reset;
+    }
+    return out;
+}
+
 std::int64_t bounded(double ms) {
     return static_cast<std::int64_t>(std::llround(std::clamp(ms, 0.0, wait_ms_most)));
+}
+
+// What a type means where there is no status to say it.
+std::int64_t status_of(Told const& told) {
+    if (told.status >= 300) return told.status;
+    static constexpr std::pair<std::string_view, int> types[] = {
+        {"invalid_request_error", 400}, {"authentication_error", 401}, {"permission_error", 403},
+        {"not_found_error", 404},       {"request_too_large", 413},    {"rate_limit_error", 429},
+        {"rate_limit_exceeded", 429},   {"overloaded_error", 529}};
+    for (auto const& [type, status] : types) {
+        if (told.type == type || told.code == type) return status;
+    }
+    return 500;
 }
 
 }  // namespace
@@ -109,9 +149,10 @@ std::int64_t retry_after_ms(HttpHead const& head) {
     if (auto const ms = number_in(head.header("retry-after-ms"))) return bounded(*ms);
     auto const text = head.header("retry-after");
     if (auto const seconds = number_in(text)) return bounded(*seconds * 1000);
-    auto const until = date_in(text), now = date_in(head.header("date"));
-    if (!until || !now) return 0;
-    return bounded(static_cast<double>((*until - *now).count()) * 1000);
+    auto const now = date_in(head.header("date"));
+    if (!now) return 0;
+    auto const until = text.empty() ? reset_in(head) : date_in(text);
+    return until ? bounded(static_cast<double>((*until - *now).count()) * 1000) : 0;
 }
 
 Failure failure_of(HttpHead const& head, std::string_view body) {
@@ -135,11 +176,9 @@ Failure failure_of(HttpHead const& head, std::string_view body) {
 Failure failure_in_stream(std::string_view data) {
     Told const told = told_in(data);
     Failure out;
-    bool const rate = told.code == "rate_limit_exceeded" || told.type == "rate_limit_error";
-    bool const invalid = told.type == "invalid_request_error";
-    judge(out, told.status >= 300 ? told.status : rate ? 429 : invalid ? 400 : 500, told);
+    judge(out, status_of(told), told);
     out.message = "the server failed while it answered: " + told.message;
     return out;
 }
 
-}  // namespace openai
+}  // namespace model_wire

@@ -2,16 +2,20 @@
 
 // Skill names as the wire allows them: [a-zA-Z0-9_-], at most 64. A name that is not of that form
 // gets a stand-in for the length of one request, unique in it.
+#include "parley/json.hpp"
+
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace openai {
+namespace model_wire {
 
 class Names {
 public:
-    // All names of a request; what needs no stand-in keeps its own, whoever comes first.
+    // Of all skills that a request of the host offers or remembers.
+    explicit Names(parley::Json const& request);
+    // What needs no stand-in keeps its own, whoever comes first.
     explicit Names(std::vector<std::string> const& names);
 
     std::string_view on_wire(std::string_view name) const;
@@ -22,4 +26,4 @@ private:
     std::map<std::string, std::string, std::less<>> wire_, meant_;
 };
 
-}  // namespace openai
+}  // namespace model_wire

@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace openai {
+namespace model_wire {
+
+using parley::Json;
 
 namespace {
 
 constexpr std::size_t name_bytes = 64, number_bytes = 6;
 
 bool is_allowed(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
 }
 
 bool fits(std::string_view name) {
@@ -27,7 +29,19 @@ std::string resembling(std::string_view name) {
     return out.empty() ? "_" : out;
 }
 
+// Of all skills that a request offers or remembers.
+std::vector<std::string> all_of(Json const& request) {
+    std::vector<std::string> names;
+    for (Json const skill : request["skills"]) names.emplace_back(skill["name"].text());
+    for (Json const message : request["messages"]) {
+        for (Json const call : message["calls"]) names.emplace_back(call["name"].text());
+    }
+    return names;
+}
+
 }  // namespace
+
+Names::Names(Json const& request) : Names(all_of(request)) {}
 
 Names::Names(std::vector<std::string> const& names) {
     for (auto const& name : names) {
@@ -55,4 +69,4 @@ std::string_view Names::meant_by(std::string_view wire) const {
     return found == meant_.end() ? wire : std::string_view(found->second);
 }
 
-}  // namespace openai
+}  // namespace model_wire
