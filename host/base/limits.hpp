@@ -26,6 +26,8 @@ constexpr std::size_t skill_result_bytes = 256 * 1024;    // one result, as the 
 constexpr std::int64_t context_bytes_per_token = 3;       // to judge what fits; money counts one
 constexpr std::size_t result_share_of_context = 4;        // at most a fourth: a turn has several
 constexpr std::size_t answer_bytes = 4u << 20;            // one model answer, text and calls
+constexpr std::size_t answer_state_bytes = 256 * 1024;    // sdk: sent again with each request after it
+constexpr std::size_t answer_detail_bytes = 500;          // why a model refused, for a person to read
 constexpr std::size_t calls_per_answer = 32;
 constexpr std::size_t call_name_bytes = 128;
 

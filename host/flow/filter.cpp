@@ -127,9 +127,10 @@ void Flow::filter_answer(SessionId const& id, bool is_summary, Answer answer,
     auto session = deps_.sessions->find(id);
     auto filtered = std::make_shared<FilteredAnswer>();
     filtered->answer = std::move(answer);
+    filtered->is_changed = deps_.mask(filtered->answer.text);
+    for (auto& call : filtered->answer.calls) filtered->is_changed |= deps_.mask(call.arguments);
     if (!session || !hooks_.listens(HookPoint::model_after))
         return filter_reply(id, is_summary, std::move(filtered), std::move(then));
-    deps_.mask(filtered->answer.text);
     hooks_.run(hook_event(HookPoint::model_after, *session, filtered->answer.text),
                [this, id, is_summary, filtered, then](HookOutcome outcome) {
                    // Who withholds what a model said withholds also what it wanted done.
@@ -152,7 +153,6 @@ void Flow::filter_reply(SessionId const& id, bool is_summary,
     if (!session || (!has_text && !has_calls)) return then(std::move(*filtered));
 
     deps_.mask(filtered->answer.text);
-    for (auto& call : filtered->answer.calls) deps_.mask(call.arguments);
     auto told = [this, id, filtered, then](HookOutcome outcome) {
         filtered->text = std::move(outcome);
         filter_calls(id, filtered, then);

@@ -111,7 +111,9 @@ Result<std::string> Flow::context(SessionId const& id, Seq at) const {
     if (!base) return Error(Fault::internal, "the request's base is missing");
     auto request = request_text(
         text_at(facts, "wire_model"), int_at(facts, "max_output_tokens"), *base,
-        deps_.sessions->fragments(id, int_at(facts, "first_item"), int_at(facts, "last_item")),
+        with_states_of(
+            text_at(facts, "state_owner"),
+            deps_.sessions->fragments(id, int_at(facts, "first_item"), int_at(facts, "last_item"))),
         text_at(facts, "closing"));
     if (hex(blake2b(request)) != text_at(facts, "digest"))
         return Error(Fault::internal, "the rebuilt request is not the one that was sent");

@@ -159,6 +159,7 @@ private:
         HookOutcome model;               // of the answer's text, as the model gave it
         HookOutcome text;                // of the reply or summary that it became
         std::vector<HookOutcome> calls;  // one for each, or none where no hook stands
+        bool is_changed = false;         // it is no longer word for word what the model said
     };
     void in_line(std::string const& line, std::function<void(std::function<void()> next)> work);
     void begin_next(std::string const& line);

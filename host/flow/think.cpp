@@ -26,6 +26,7 @@ std::string model_key(SessionId const& id) {
 struct InFlight {
     std::int64_t number = 0, tries = 0, request_bytes = 0, started_us = 0;
     bool compacts = false, suspect = false;
+    std::string state_owner;  // whose a state of the answer will be; nobody's for a summary
     Reservation reservation;
     Seq requested = 0;
 
@@ -33,7 +34,7 @@ struct InFlight {
         JsonWriter out;
         out.begin('{').pair("number", number).pair("tries", tries).pair("bytes", request_bytes);
         out.pair("started", started_us).key("compacts").boolean(compacts);
-        out.key("suspect").boolean(suspect);
+        out.key("suspect").boolean(suspect).pair("state_owner", state_owner);
         out.pair("requested", static_cast<std::int64_t>(requested));
         return out.key("reservation").raw(reservation.to_json()).end('}').take();
     }
@@ -47,6 +48,7 @@ struct InFlight {
         attempt.started_us = int_at(*value, "started");
         attempt.compacts = bool_at(*value, "compacts");
         attempt.suspect = bool_at(*value, "suspect");
+        attempt.state_owner = text_at(*value, "state_owner");
         attempt.requested = static_cast<Seq>(int_at(*value, "requested"));
         if (auto const* kept = member(*value, "reservation"))
             attempt.reservation = Reservation::from_json(to_text(*kept));
@@ -68,6 +70,17 @@ std::string assistant_fragment(std::string_view text, std::vector<WantedCall> co
         out.end(']');
     }
     return out.end('}').take();
+}
+
+// Whose an answer's state is. Whatever its provider may have bound it to is in this name: another
+// model, account, address, persona or skill list is another owner.
+std::string state_owner(Session const& session, ModelConfig const& model) {
+    Hasher hash("parley.state-owner/1");
+    hash.field(std::string_view(model.provider.text)).field(std::string_view(model.model));
+    hash.field(std::string_view(model.config));
+    for (auto const& [field, secret] : model.secrets)
+        hash.field(std::string_view(field)).field(std::string_view(secret.text()));
+    return hex(hash.field(std::string_view(session.base)).done());
 }
 
 Budgets::Ask ask_of(Session const& session, ModelConfig const* model, std::int64_t request_bytes) {
@@ -144,20 +157,29 @@ void Flow::ask_model(Change& change, Session& session, Turn& turn) {
     auto base = base_text(session.base);
     auto first = session.first_item, last = session.next_item;
     std::string closing;
+    attempt.state_owner = state_owner(session, *model);
+    auto fragments = [&] {
+        return with_states_of(attempt.state_owner,
+                              deps_.sessions->fragments(session.id, first, last));
+    };
     auto most_bytes =
         (model->context_tokens - model->max_output_tokens) * limits::context_bytes_per_token;
-    auto whole = request_text(model->model, model->max_output_tokens, base,
-                              deps_.sessions->fragments(session.id, first, last), "");
-    if (static_cast<std::int64_t>(whole.size()) > most_bytes) {
-        if (first >= session.turn_item)
+    auto whole = request_text(model->model, model->max_output_tokens, base, fragments(), "");
+    auto fits = [&] { return static_cast<std::int64_t>(whole.size()) <= most_bytes; };
+    if (!fits() && first >= session.turn_item) {
+        // Nothing is left to summarise. The words themselves may still fit.
+        attempt.state_owner.clear();
+        whole = request_text(model->model, model->max_output_tokens, base, fragments(), "");
+        if (!fits())
             return give_up(change, session, "the turn no longer fits into the model's context");
+    } else if (!fits()) {
         attempt.compacts = true;
         base = summary_base;
         last = session.turn_item;
         closing = closing_words;
+        attempt.state_owner.clear();  // what it is bound to does not stand before it
         deps_.ledger->store_body(change.batch, base);
-        whole = request_text(model->model, model->max_output_tokens, base,
-                             deps_.sessions->fragments(session.id, first, last), closing);
+        whole = request_text(model->model, model->max_output_tokens, base, fragments(), closing);
     }
     if (auto found = deps_.find_secret(whole); !found.empty())
         return stop_session(change, session, turn, "secret",
@@ -175,8 +197,8 @@ void Flow::ask_model(Change& change, Session& session, Turn& turn) {
     }
     attempt.reservation = std::get<Reservation>(reserved);
     if (attempt.reservation.max_output_tokens != model->max_output_tokens)
-        whole = request_text(model->model, attempt.reservation.max_output_tokens, base,
-                             deps_.sessions->fragments(session.id, first, last), closing);
+        whole = request_text(model->model, attempt.reservation.max_output_tokens, base, fragments(),
+                             closing);
     attempt.request_bytes = static_cast<std::int64_t>(whole.size());
     attempt.started_us = deps_.ledger->now_us();
 
@@ -187,6 +209,7 @@ void Flow::ask_model(Change& change, Session& session, Turn& turn) {
     body.pair("base", attempt.compacts ? hex(blake2b(base)) : session.base);
     body.pair("first_item", first).pair("last_item", last);
     if (!closing.empty()) body.pair("closing", closing);
+    if (!attempt.state_owner.empty()) body.pair("state_owner", attempt.state_owner);
     body.pair("max_output_tokens", attempt.reservation.max_output_tokens);
     body.pair("bytes", attempt.request_bytes).pair("digest", hex(blake2b(whole))).end('}');
     requested.body = body.take();
@@ -301,12 +324,24 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, FilteredAnsw
     auto cost = spent.value_or(attempt.reservation.most);
 
     auto fragment = assistant_fragment(answer.text, calls);
+    // What a hook or the mask took out of an answer must not come back by its state.
+    bool is_its_own = !filtered.is_changed && filtered.model.notes.empty() &&
+                      filtered.text.notes.empty() &&
+                      std::all_of(filtered.calls.begin(), filtered.calls.end(),
+                                  [](auto const& call) { return call.notes.empty(); }) &&
+                      deps_.find_secret(answer.state).empty();
+    if (is_its_own && !attempt.state_owner.empty() && !answer.state.empty())
+        fragment = with_state(std::move(fragment), attempt.state_owner, answer.state);
     auto answered = draft("model.answered", session);
     answered.cause = attempt.requested;
     JsonWriter body;
+    answer.detail = visible(answer.detail);
+    deps_.mask(answer.detail);
     body.begin('{').pair("model", session.model).pair("stop", answer.stop);
     body.pair("tokens_in", usage.input).pair("tokens_out", usage.output);
     if (usage.cache_read) body.pair("tokens_cached", usage.cache_read);
+    if (usage.cache_write) body.pair("tokens_cache_written", usage.cache_write);
+    if (!answer.detail.empty()) body.pair("detail", answer.detail);
     body.key("cost_usd");
     if (model && model->price)
         body.usd(cost.nano_usd).pair("price_source", "parley.yaml");
@@ -337,7 +372,8 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, FilteredAnsw
         for (auto const& call : calls)
             deps_.sessions->put_arguments(change.batch, id, call.id, call.arguments);
         if (answer.stop == "refusal" && answer.text.empty() && calls.empty())
-            answer.text = "The model refused to answer.";
+            answer.text = "The model refused to answer" +
+                          (answer.detail.empty() ? "." : " (" + answer.detail + ").");
         auto steps = turn.model_answered(std::move(answer.text), calls);
         for (auto const& call : calls) {
             auto requested = draft("skill.requested", session);
@@ -370,7 +406,8 @@ void Flow::compacted(Change& change, Session& session, Turn& turn, Answer const&
     auto from = session.first_item, to = session.turn_item, end = session.next_item;
     std::vector<std::string> kept;
     for (auto item = to; item < end; ++item)
-        kept.push_back(deps_.sessions->fragments(session.id, item, item + 1));
+        // They stand behind other words now than those that a state may be bound to.
+        kept.push_back(with_states_of("", deps_.sessions->fragments(session.id, item, item + 1)));
     session.first_item = session.next_item;
     deps_.sessions->add_item(
         change.batch, session,

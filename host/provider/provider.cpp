@@ -63,13 +63,24 @@ void Provider::cancel(std::uint64_t handle) {
 
 // Adds one chunk; returns what is wrong with it, or nothing.
 static std::string add_chunk(Answer& answer, std::string_view bytes, std::string_view& text) {
-    answer.bytes += static_cast<std::int64_t>(bytes.size());
-    if (static_cast<std::size_t>(answer.bytes) > limits::answer_bytes)
+    // Read before it is counted, so bounded first: a state is no part of what a model said, and is
+    // not paid for by its size.
+    if (bytes.size() > limits::answer_bytes)
         return "the answer is larger than " + std::to_string(limits::answer_bytes) + " bytes";
     if (!is_utf8(bytes)) return "the answer is not UTF-8";
     auto value = parse_json(bytes);
     if (!value) return "a chunk of the answer is " + value.error().what;
     auto type = text_at(*value, "type");
+    if (type == "state") {
+        if (!answer.state.empty()) return "the answer has two states";
+        answer.state = text_at(*value, "value");
+        if (answer.state.size() <= limits::answer_state_bytes) return {};
+        return "the answer's state is larger than " + std::to_string(limits::answer_state_bytes) +
+               " bytes";
+    }
+    answer.bytes += static_cast<std::int64_t>(bytes.size());
+    if (static_cast<std::size_t>(answer.bytes) > limits::answer_bytes)
+        return "the answer is larger than " + std::to_string(limits::answer_bytes) + " bytes";
     if (type == "text") {
         auto size = answer.text.size();
         answer.text += text_at(*value, "text");
@@ -96,6 +107,7 @@ static std::string add_chunk(Answer& answer, std::string_view bytes, std::string
         answer.cache_write = count_at(*value, "cache_write");
     } else if (type == "stop") {
         answer.stop = clipped(text_at(*value, "reason"), word_bytes);
+        answer.detail = clipped(text_at(*value, "detail"), limits::answer_detail_bytes);
     }
     return {};
 }

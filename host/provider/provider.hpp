@@ -23,7 +23,9 @@ struct Answer {
     };
     std::string text, reasoning;
     std::vector<Call> calls;
-    std::string stop;  // end, calls, length, refusal
+    std::string stop;    // end, calls, length, refusal
+    std::string detail;  // of a refusal, for a person
+    std::string state;   // what the plugin wants back with this answer, unread
     std::optional<std::int64_t> input, output, cache_read, cache_write;  // tokens, as reported
     std::int64_t bytes = 0;  // of all that came
 };

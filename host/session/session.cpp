@@ -327,4 +327,33 @@ std::string skill_fragment(CallId const& call, std::string_view skill, std::stri
     return out.pair("content", content).key("error").boolean(error).end('}').take();
 }
 
+// A state is the last member of its fragment. Inside a string this text can not stand: there a
+// quote follows a backslash, and a quote that ends a string is not followed by a letter.
+constexpr std::string_view state_opening = R"(,"state":{"of":")";
+
+std::string with_state(std::string fragment, std::string_view owner, std::string_view state) {
+    fragment.pop_back();
+    fragment.append(state_opening).append(owner).append(R"(","value":)");
+    append_quoted(fragment, state);
+    return fragment += "}}";
+}
+
+std::string with_states_of(std::string_view owner, std::string fragments) {
+    constexpr std::string_view before_value = R"(","value":")";
+    std::size_t at = 0;
+    while ((at = fragments.find(state_opening, at)) != std::string::npos) {
+        auto name = at + state_opening.size(), name_end = fragments.find(before_value, name);
+        auto end = std::min(name_end, fragments.size() - before_value.size()) + before_value.size();
+        while (end < fragments.size() && fragments[end] != '"')
+            end += fragments[end] == '\\' ? 2 : 1;
+        end = std::min(end + 2, fragments.size());
+        bool is_ours = std::string_view(fragments).substr(name, name_end - name) == owner;
+        if (is_ours && !owner.empty())
+            at = end;
+        else
+            fragments.erase(at, end - at);
+    }
+    return fragments;
+}
+
 }  // namespace parley

@@ -120,5 +120,10 @@ std::string channel_actor(InstanceName const& instance, std::string_view sender)
 std::string user_fragment(std::string_view text, std::string_view name);
 std::string skill_fragment(CallId const& call, std::string_view skill, std::string_view content,
                            bool error);
+// An answer's fragment with what its provider wants back; `owner` is a word without quotes that
+// says whose it is.
+std::string with_state(std::string fragment, std::string_view owner, std::string_view state);
+// Fragments, one or several joined by commas, without the states of all others; "" owns none.
+std::string with_states_of(std::string_view owner, std::string fragments);
 
 }  // namespace parley

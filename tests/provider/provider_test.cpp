@@ -495,3 +495,43 @@ TEST_CASE("a suspect that is cancelled while it waits lets the next one go", "[p
     desk.die(0);
     REQUIRE(desk.worker->calls.at(1).request == "last");
 }
+
+// ---- What a provider wants back -----------------------------------------------------------------
+
+TEST_CASE("a state is kept apart from what the model said, and counts for nothing", "[provider]") {
+    auto const bare = answer_of({hello});
+    auto const answer = answer_of({hello, R"({"type":"state","value":"[1, 2]"})"});
+    REQUIRE(answer.state == "[1, 2]");
+    REQUIRE(answer.text == "hello");
+    REQUIRE(answer.bytes == bare.bytes);
+}
+
+TEST_CASE("two states, or one beyond the limit, end the answer", "[provider]") {
+    auto state = [](std::size_t size) {
+        return R"({"type":"state","value":")" + std::string(size, 'x') + "\"}";
+    };
+    REQUIRE(answer_of({state(limits::answer_state_bytes)}).state.size() ==
+            limits::answer_state_bytes);
+    for (auto const& chunks :
+         {std::vector{state(limits::answer_state_bytes + 1)}, std::vector{state(1), state(1)}}) {
+        Desk desk;
+        auto& told = desk.ask();
+        for (auto const& chunk : chunks) desk.worker->emit(0, chunk);
+        desk.worker->end(0, std::string());
+        REQUIRE(told.answers.empty());
+        REQUIRE(told.faults.size() == 1);
+        REQUIRE(told.faults[0].code == "peer");
+        REQUIRE_FALSE(told.faults[0].retryable);
+    }
+}
+
+TEST_CASE("a refusal says why, within a limit", "[provider]") {
+    Desk desk;
+    auto& told = desk.ask();
+    desk.worker->emit(0, R"({"type":"stop","reason":"refusal","detail":")" +
+                             std::string(limits::answer_detail_bytes + 9, 'x') + "\"}");
+    desk.worker->end(0, std::string());
+    REQUIRE(told.answers.size() == 1);
+    REQUIRE(told.answers[0].stop == "refusal");
+    REQUIRE(told.answers[0].detail == std::string(limits::answer_detail_bytes, 'x'));
+}

@@ -555,3 +555,33 @@ TEST_CASE("no text of a person, a model or a skill breaks out of its fragment", 
 TEST_CASE("a message whose sender has no name has no name at all", "[session]") {
     REQUIRE_FALSE(member(*parse_json(user_fragment("hello", "")), "name"));
 }
+
+// ---- What a provider wants back -----------------------------------------------------------------
+
+TEST_CASE("a state comes back to its owner byte for byte, and to nobody else", "[session]") {
+    std::string const plain = R"({"role":"assistant","text":"a,\"state\":{\"of\":\"x"})";
+    for (std::string const value :
+         {"v", "quote \" brace } comma , backslash \\", "line\nGrüße", R"(,"state":{"of":"a")",
+          R"(,"state":{"of":"b","value":"x"}})", "ends in backslash \\"}) {
+        INFO(value);
+        auto const whole = with_state(plain, "a", value);
+        auto const parsed = parse_json(whole);
+        REQUIRE(parsed);
+        REQUIRE(text_at(parsed->at("state"), "value") == value);
+        auto const user = user_fragment(value, "");
+        REQUIRE(with_states_of("a", user + "," + whole) == user + "," + whole);
+        REQUIRE(with_states_of("b", user + "," + whole) == user + "," + plain);
+        REQUIRE(with_states_of("", whole) == plain);
+        auto const other = with_state(plain, "b", value);
+        REQUIRE(with_states_of("b", whole + "," + other + "," + whole) ==
+                plain + "," + other + "," + plain);
+    }
+    REQUIRE(with_states_of("a", "") == "");
+    REQUIRE(with_states_of("", with_state(plain, "", "v")) == plain);
+}
+
+TEST_CASE("a state that is torn off ends where the text ends", "[session]") {
+    auto const whole = with_state(R"({"a":1})", "a", R"(x\y"z)");
+    for (std::size_t size = 0; size <= whole.size(); ++size)
+        REQUIRE(with_states_of("b", whole.substr(0, size)).size() <= size);
+}
