@@ -49,7 +49,7 @@ plugins:                      # a plugin that is not named here is never loaded
 
 models:
   default: {provider: rehearsal, model: rehearsal, price: {input: 0, output: 0}}
-  # A real one: enable the plugin `openai` above, put the key into the vault with
+  # A real one: enable the plugin `openai` or `anthropic` above, put the key into the vault with
   #   parley secret set openai/default
   # and name it here:
   # gpt:

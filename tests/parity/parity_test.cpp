@@ -76,6 +76,54 @@ TEST_CASE("provider_openai says the same in the process and in a worker", "[prov
     });
 }
 
+TEST_CASE("provider_anthropic says the same in the process and in a worker",
+          "[provider_anthropic]") {
+    same_both_ways("provider_anthropic", [](Stage& stage) {
+        std::vector<std::shared_ptr<Reply>> held;
+        HttpServer server(stage.loop, [&](Request request, std::shared_ptr<Reply> reply) {
+            Response response;
+            if (request.target == "/v1/models?limit=1000") {
+                response.body = R"({"data":[{"id":"claude-x","max_tokens":64000}]})";
+            } else if (request.target == "/v1/messages/count_tokens") {
+                response.body = R"({"input_tokens":7})";
+            } else if (request.body.find("too often") != std::string::npos) {
+                response.status = 529;
+                response.headers = {{"Retry-After", "7"}};
+                response.body =
+                    R"({"type":"error","error":{"type":"overloaded_error","message":"later"}})";
+            } else if (request.body.find("wait") != std::string::npos) {
+                return held.push_back(std::move(reply));
+            } else {
+                response.content_type = "text/event-stream";
+                for (auto const* event :
+                     {R"({"type":"message_start","message":{"usage":{"input_tokens":9}}})",
+                      R"({"type":"content_block_start","index":0,"content_block":)"
+                      R"({"type":"thinking","thinking":"hm","signature":"s"}})",
+                      R"({"type":"content_block_start","index":1,"content_block":)"
+                      R"({"type":"text","text":"Hello"}})",
+                      R"({"type":"message_delta","delta":{"stop_reason":"end_turn"},)"
+                      R"("usage":{"output_tokens":2}})",
+                      R"({"type":"message_stop"})"})
+                    response.body += "data: " + std::string(event) + "\n\n";
+            }
+            reply->send(std::move(response));
+        });
+        REQUIRE(server.listen_tcp("127.0.0.1", 0));
+        auto base = "http://127.0.0.1:" + std::to_string(server.port());
+        stage.transcript.name(base, "<server>");
+        stage.configure(R"({"base_url":")" + base + "\"}");
+        CHECK(stage.call(Verb::provider_generate, generate("hello")).items.size() == 5);
+        CHECK_FALSE(*stage.call(Verb::provider_generate, generate("too often")).result);
+        stage.call(Verb::provider_count_tokens, generate("hello"));
+        stage.call(Verb::provider_list_models, "{}");
+        Answer answer;
+        auto call = stage.start(Verb::provider_generate, generate("wait"), answer);
+        CHECK(stage.until([&] { return !held.empty(); }));
+        stage.cancel(call, answer);
+        server.stop();
+    });
+}
+
 TEST_CASE("channel_irc says the same in the process and in a worker", "[channel_irc]") {
     same_both_ways("channel_irc", [](Stage& stage) {
         LineServer server(
