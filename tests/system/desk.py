@@ -2,10 +2,12 @@
 import itertools
 import json
 import re
+import shutil
 import socket
 import threading
+import unittest
 
-from parley import wait_for
+from parley import BUILD, Host, wait_for
 
 DATA = re.compile(r"[A-Za-z0-9_-]{1,48}\Z")
 
@@ -105,3 +107,71 @@ class Desk:
         self.server.close()
         if self.peer:
             self.peer.close()
+
+
+SETUP = '''
+channels:
+  desk:
+    plugin: %s
+    agent: assistant
+    config: {host: 127.0.0.1, port: %d}
+    approvers: ["id:boss", "id:deputy"]
+'''
+COUNT = '/call shell {"command":"echo ran >> count; echo done"}'
+
+
+class OnDesk(unittest.TestCase):
+    plugin, features = "org.test.desk", ("buttons", "edit")
+
+    def setUp(self):
+        self.desk = Desk(self.features)
+        self.host = Host()
+        (self.host.home / "plugins").mkdir(exist_ok=True, mode=0o700)
+        file = self.host.home / "plugins" / f"{self.plugin}.so"
+        shutil.copy(BUILD / "offers" / f"{self.plugin}.so", file)
+        file.chmod(0o600)
+        self.host.edit("parley.yaml", "  shell:     {enabled: true}",
+                       f"  shell:     {{enabled: true}}\n  {self.plugin}: {{enabled: true}}")
+        self.host.write("parley.yaml", self.host.file("parley.yaml").read_text() + SETUP % (self.plugin, self.desk.port))
+        agent = self.host.file("agents/assistant/agent.yaml").read_text()
+        self.host.write("agents/assistant/agent.yaml",
+                        agent + 'channels:\n  desk: {authorized_senders: ["id:ada", "id:bea"]}\n')
+        locked = self.host.cli("plugin", "lock", self.plugin, "--yes")
+        assert locked.returncode == 0, locked.stderr
+        self.start()
+
+    def tearDown(self):
+        self.host.verify()
+        self.host.close()
+        self.desk.close()
+        self.assertEqual(self.desk.problems, [])
+
+    def start(self):
+        self.host.start()
+        self.connected()
+
+    def connected(self):
+        wait_for("the channel to connect", lambda: self.channel()["link"] == "connected", 30)
+
+    def channel(self):
+        return self.host.api("GET", "/api/v1/channels/desk").json
+
+    def ran(self):
+        file = self.host.workspace / "count"
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def open(self, *people):
+        """They write to the bot in private, which is how it learns where they are."""
+        for who in people:
+            self.desk.say(who, "hello")
+            wait_for(f"{who} to be reachable", lambda: any(
+                one["kind"] == "approver.reachable" and one["body"]["approver"] == f"id:{who}"
+                for one in self.host.ledger()))
+
+    def ask(self, text=COUNT):
+        """Ada's agent wants something; the approval."""
+        self.desk.say("ada", text)
+        return wait_for("an approval", self.host.pending)[0]
+
+    def refused(self, who):
+        return sum(one["count"] for one in self.channel()["refused"] if one["sender"] == f"decision:id:{who}")

@@ -1,5 +1,6 @@
 /* Writes its answer twice, past the worker that would refuse the second.
-   Expect: the first */
+   Expect: the first
+   Check: process-hygiene */
 #include "frames.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Says that it is ready once more, with a sandbox that it does not have.
-   Expect: unknown type */
+   Expect: unknown type
+   Check: process-hygiene */
 #include "frames.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Writes the answer of a call that is not its own.
-   Expect: not open */
+   Expect: not open
+   Check: process-hygiene */
 #include "frames.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Goes on emitting for a call that has its answer.
-   Expect: answered */
+   Expect: answered
+   Check: process-hygiene */
 #include "frames.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Begins a message of many frames and goes on with another.
-   Expect: mixed */
+   Expect: mixed
+   Check: process-hygiene */
 #include "frames.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Asks for the bytes of a secret that is only to be placed, past the worker that would not lend it.
-   Expect: the manifest does not name */
+   Expect: the manifest does not name
+   Check: process-hygiene */
 #include "frames.h"
 
 static void attack(parley_id call) {

@@ -1,5 +1,6 @@
 /* Opens a stream that its manifest does not name, past the worker that would not lend it.
-   Expect: the manifest does not name */
+   Expect: the manifest does not name
+   Check: process-hygiene */
 #include "frames.h"
 
 static void attack(parley_id call) {

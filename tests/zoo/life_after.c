@@ -1,5 +1,6 @@
 /* Acts for its call after that has ended. What it would have got stands in the log.
-   Expect: it is over */
+   Expect: it is over
+   Check: none */
 #include "zoo.h"
 
 static void attack(parley_id call) {
