@@ -23,6 +23,14 @@ void Flow::obey(Inbound message, std::string const& identity, std::function<void
     bool is_open = found && found->state != SessionState::done;
 
     auto change = begin_change();
+    if (!message.cursor.empty())
+        change.batch.put(Table::cursor, message.instance.text, message.cursor);
+    change.after.push_back(std::move(taken));
+    // One that comes again was obeyed before.
+    auto seen = seen_key(message.instance, identity, message.external_id);
+    bool is_known = !message.external_id.empty();
+    if (is_known && deps_.ledger->get(Table::seen, seen)) return commit(std::move(change));
+
     Session there;
     there.instance = message.instance;
     there.conversation = message.conversation;
@@ -30,6 +38,8 @@ void Flow::obey(Inbound message, std::string const& identity, std::function<void
     if (is_open) there = *found;
     there.last_actor = actor;
     std::string answer = "Nothing is under way here.";
+    // What may have happened is for the operator to find out, not for a sender to wipe away.
+    bool is_unknown = is_open && there.reason == "outcome_unknown";
     if (is_open && name == "status") {
         answer = "Agent " + there.agent.text + ", session " + there.id.text + ", is " +
                  name_of(there.state);
@@ -38,6 +48,8 @@ void Flow::obey(Inbound message, std::string const& identity, std::function<void
         answer += ". Turns: " + std::to_string(there.turns) +
                   ", spent: " + spent.usd(there.cost_nano_usd).take() +
                   " USD, messages waiting: " + std::to_string(there.waiting) + ".";
+    } else if (is_unknown) {
+        answer = "Nobody knows what became of a call here; the operator has to say first.";
     } else if (is_open && name == "stop" && there.has_turn()) {
         interrupt(change, there, actor);
         answer = "Stopped.";
@@ -45,10 +57,8 @@ void Flow::obey(Inbound message, std::string const& identity, std::function<void
         answer = "That session is over. Your next message begins a new one.";
     }
     queue_message(change, there, answer, true, 0);
-    if (!message.cursor.empty())
-        change.batch.put(Table::cursor, message.instance.text, message.cursor);
-    change.after.push_back(std::move(taken));
-    if (is_open && name == "new") end_session(change, there, actor);
+    if (is_known) change.batch.put(Table::seen, seen, "0 " + there.id.text);
+    if (is_open && name == "new" && !is_unknown) end_session(change, there, actor);
     commit(std::move(change));
     wake_those_waiting_for_budget();
 }

@@ -72,6 +72,9 @@ struct OutboxEntry {
 std::string to_json(OutboxEntry const& entry);
 // As people see it in a chat: marked as the host's own words, which no agent can do.
 std::string host_line(std::string_view text);
+// The row by which a message is known again.
+std::string seen_key(InstanceName const& instance, std::string_view sender,
+                     std::string_view external_id);
 // An agent's text, without the mark that begins a line of the host.
 std::string without_mark(std::string text);
 

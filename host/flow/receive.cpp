@@ -10,13 +10,6 @@ namespace parley {
 
 namespace {
 
-std::string seen_key(InstanceName const& instance, std::string_view sender,
-                     std::string_view external_id) {
-    // Lengths keep the parts apart: no sender can be made to look like another.
-    return instance.text + '/' + std::to_string(sender.size()) + '/' + std::string(sender) + '/' +
-           std::string(external_id);
-}
-
 std::string received_body(InstanceName const& instance, std::string_view conversation,
                           std::string_view external_id, std::string_view text) {
     JsonWriter body;
@@ -26,6 +19,13 @@ std::string received_body(InstanceName const& instance, std::string_view convers
 }
 
 }  // namespace
+
+std::string seen_key(InstanceName const& instance, std::string_view sender,
+                     std::string_view external_id) {
+    // Lengths keep the parts apart: no sender can be made to look like another.
+    return instance.text + '/' + std::to_string(sender.size()) + '/' + std::string(sender) + '/' +
+           std::string(external_id);
+}
 
 void Flow::receive(Inbound message, std::function<void()> taken) {
     auto const& channel = config_->channels.find(message.instance);

@@ -71,8 +71,19 @@ class Desk:
                 answer["result"] = {}
         peer.sendall((json.dumps(answer) + "\n").encode())
 
+    def live(self):
+        """The bot's connection, when it stands: a host may say so before the desk has taken it, and one that
+        was killed may still seem to be there."""
+        peer = self.peer
+        try:
+            return peer if peer and peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) else None
+        except BlockingIOError:
+            return peer
+        except OSError:
+            return None
+
     def emit(self, **members):
-        self.peer.sendall((json.dumps(members) + "\n").encode())
+        wait_for("the bot at the desk", self.live).sendall((json.dumps(members) + "\n").encode())
 
     def say(self, who, text, conversation=None, private=True):
         self.emit(type="message", conversation=conversation or who, sender={"ids": [f"id:{who}"]},
@@ -82,9 +93,9 @@ class Desk:
         self.emit(type="press", conversation=conversation or who, sender={"ids": [f"id:{who}"]},
                   private=private, data=data)
 
-    def command(self, who, command):
+    def command(self, who, command, number=""):
         self.emit(type="command", command=command, conversation=who, sender={"ids": [f"id:{who}"]},
-                  private=True)
+                  private=True, **({"id": number} if number else {}))
 
     def there(self, conversation):
         with self.lock:

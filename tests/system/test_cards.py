@@ -213,10 +213,14 @@ class WithButtons(OnDesk):
         self.desk.wait("ada", "one")
         self.desk.command("ada", "status")
         self.assertTrue(self.desk.wait("ada", "Turns: 1")["notice"])
-        self.desk.command("ada", "new")
+        self.desk.command("ada", "new", number="again-1")
         self.desk.wait("ada", "begins a new one")
         self.desk.say("ada", "/say two")
         self.desk.wait("ada", "two")
+        # A command that comes again, as after a crash, is not obeyed again.
+        self.desk.command("ada", "new", number="again-1")
+        self.desk.say("ada", "/say still here")
+        self.desk.wait("ada", "still here")
         self.assertEqual(len(self.host.api("GET", "/api/v1/sessions").json["items"]), 2)
         self.desk.command("eve", "status")
         wait_for("the stranger to be counted", lambda: any(
