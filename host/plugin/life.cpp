@@ -243,7 +243,11 @@ void Life::finish(std::uint64_t id, Result<std::string> result) {
 
 void Life::drop_operations(std::uint64_t call) {
     if (operations_.empty()) return;
-    std::erase_if(operations_, [call](auto const& entry) { return entry.second->call() == call; });
+    std::erase_if(operations_, [call](auto const& entry) {
+        if (entry.second->call() != call) return false;
+        entry.second->ended();
+        return true;
+    });
 }
 
 void Life::give_back(std::uint64_t id, Call& call, std::size_t bytes) {
@@ -282,7 +286,7 @@ void Life::heard(std::uint16_t type, std::uint64_t id, std::string_view body) {
         case PARLEY_F_STREAM_WRITE:
             return on_write(id, body);
         case PARLEY_F_END:
-            operations_.erase(id);
+            if (auto node = operations_.extract(id)) node.mapped()->ended();
             return;
         case PARLEY_F_HTTP_START:
         case PARLEY_F_STREAM_OPEN:

@@ -45,6 +45,8 @@ public:
     virtual ~Operation() = default;
     virtual void write(std::string_view /*inject*/, std::string_view /*bytes*/) {}
     virtual void drained() {}
+    // The plugin has heard enough, or its call is over: nothing more is told.
+    virtual void ended() {}
     std::uint64_t call() const { return call_; }
     std::uint32_t service() const { return service_; }
 

@@ -1,5 +1,5 @@
-#include "plugin/services.hpp"
 #include "base/guard.hpp"
+#include "plugin/services.hpp"
 #include "plugin/tape.hpp"
 
 #include "base/json.hpp"
@@ -135,9 +135,17 @@ public:
     void say(std::uint32_t kind, std::string_view bytes, bool last) override {
         if (auto const& tape = desk_.deps().tape; tape && !tape->is_playing()) {
             told_.events.emplace_back(kind, bytes);
-            if (last && !told_.url.empty()) tape->add(told_);
+            if (last) keep(*tape);
         }
         Operation::say(kind, bytes, last);
+    }
+
+    // A plugin that stops reading has had its answer: so far it goes on the tape.
+    void ended() override {
+        auto const& tape = desk_.deps().tape;
+        if (!tape || tape->is_playing() || told_.events.empty()) return;
+        told_.events.emplace_back(PARLEY_HTTP_DONE, "");
+        keep(*tape);
     }
 
     void drained() override {
@@ -145,6 +153,11 @@ public:
     }
 
 private:
+    void keep(Tape& tape) {
+        if (!told_.url.empty()) tape.add(told_);
+        told_.events.clear();
+    }
+
     // `first`, or the hop of a redirect. Every hop is held against the rules.
     void send(bool with_secrets) {
         auto rule = admit_http(desk_.spec(), asked_.url, asked_.out.method);
