@@ -89,7 +89,7 @@ int verb_status(Context const& context) {
     };
     section("agents", "agents", {"name", "model"});
     section("channels", "channels", {"name", "plugin", "agent", "link", "detail"});
-    section("plugins", "plugins", {"id", "state", "reason"});
+    section("plugins", "plugins", {"id", "state", "isolation", "reason"});
     section("budgets", "budgets",
             {"name", "limit_usd", "per", "on_limit", "spent_usd", "reserved_usd", "resets"});
     return 0;

@@ -38,7 +38,7 @@ int note_lock(Context const& context, std::string const& id, std::string const& 
 
 int verb_plugin_list(Context const& context) {
     if (context.host_answers())
-        return verb_list(context, "/plugins", {"id", "version", "state", "reason"});
+        return verb_list(context, "/plugins", {"id", "version", "state", "isolation", "reason"});
     auto catalogue = scanned(context);
     if (!catalogue) return fail(catalogue.error());
     JsonWriter out;
@@ -46,7 +46,7 @@ int verb_plugin_list(Context const& context) {
     for (auto const& entry : catalogue->entries()) out.raw(to_json(entry));
     out.end(']').key("next").null().end('}');
     if (!print_json(context, out.text()))
-        print_table(*parse_json(out.text()), {"id", "version", "state", "reason"});
+        print_table(*parse_json(out.text()), {"id", "version", "state", "isolation", "reason"});
     return 0;
 }
 

@@ -159,6 +159,7 @@ void Control::status(Asked& asked) {
     out.end(']').key("plugins").begin('[');
     for (auto const& entry : deps_.plugins->entries()) {
         out.begin('{').pair("id", entry.id.text).pair("state", name_of(entry.state));
+        out.pair("isolation", name_of(entry.isolation));
         if (!entry.reason.empty()) out.pair("reason", entry.reason);
         out.end('}');
     }

@@ -74,6 +74,8 @@ class User(unittest.TestCase):
         shown = {plugin["id"]: plugin["isolation"] for plugin in host.api("GET", "/api/v1/plugins").json["items"]}
         self.assertEqual(shown["rehearsal"], "reduced")
         self.assertIn("rehearsal: runs with reduced isolation", host.cli("doctor").stdout)
+        for words in (["plugin", "list"], ["status"]):
+            self.assertRegex(host.cli(*words).stdout, r"(?m)^ *rehearsal .*healthy +reduced\b")
         layers = " ".join(self.profiles(host)["rehearsal"])
         self.assertIn("landlock", layers)
         self.assertNotIn("own-root", layers)
