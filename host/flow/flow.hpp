@@ -276,7 +276,7 @@ private:
     // show.cpp
     void begin_showing(Session const& session);
     void show_typing(SessionId const& id);
-    void show_text(SessionId const& id, std::string const& so_far);
+    void show_text(SessionId const& id, std::string_view more);
     void show_draft(SessionId const& id);
     std::vector<Approver> approvers_of(Approval const& approval) const;
     std::vector<Card> cards() const;
@@ -382,7 +382,8 @@ private:
 
     // What is shown of a turn under way, by session.
     struct Showing {
-        std::string text;        // written and not shown yet
+        std::string text;        // so far
+        bool has_news = false;   // some of it is not shown yet
         std::int64_t draft = 0;  // which answer of the turn it is
         Loop::Handle typing, wait;
     };

@@ -12,6 +12,7 @@ void Flow::begin_showing(Session const& session) {
     auto& showing = showing_[session.id.text];
     ++showing.draft;
     showing.text.clear();
+    showing.has_news = false;
     if (!showing.typing && features.typing) show_typing(session.id);
 }
 
@@ -30,11 +31,12 @@ void Flow::show_typing(SessionId const& id) {
 }
 
 // At most one at once, and a second between two; what was written meanwhile comes with the next.
-void Flow::show_text(SessionId const& id, std::string const& so_far) {
+void Flow::show_text(SessionId const& id, std::string_view more) {
     auto found = showing_.find(id.text);
     if (found == showing_.end()) return;
     auto& showing = found->second;
-    showing.text = so_far;
+    showing.text += more;
+    showing.has_news = true;
     if (!showing.wait) show_draft(id);
 }
 
@@ -46,10 +48,9 @@ void Flow::show_draft(SessionId const& id) {
     auto& showing = found->second;
     showing.wait.reset();
     bool works = session && session->has_turn() && session->state == SessionState::running;
-    if (!works || open == channels_.end() || showing.text.empty()) return;
+    if (!works || open == channels_.end() || !std::exchange(showing.has_news, false)) return;
     if (!features_of(session->instance).draft) return;
-    open->second.channel->draft(session->conversation, showing.draft,
-                                without_mark(std::exchange(showing.text, {})));
+    open->second.channel->draft(session->conversation, showing.draft, without_mark(showing.text));
     showing.wait = deps_.loop->after(limits::draft_time, [this, id] { show_draft(id); });
 }
 

@@ -272,7 +272,7 @@ void Flow::call_model(SessionId const& id, std::string request, std::int64_t num
             so_far += text;
             if (!deps_.find_secret(so_far).empty()) return;
             if (delta_) delta_(*session, text);
-            show_text(session->id, so_far);
+            show_text(session->id, text);
         };
     sink.on_answer = [this, id, number, key, token, is_summary](Answer answer) {
         filter_answer(id, is_summary, std::move(answer),

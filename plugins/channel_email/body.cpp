@@ -144,7 +144,6 @@ struct Reader {
 
     void read_parts(std::string const& boundary, std::string_view bytes, int depth) {
         std::string const mark = "--" + boundary;
-        std::string_view part;
         bool inside = false;
         char const* begin = bytes.data();
         while (!bytes.empty()) {
