@@ -5,6 +5,7 @@
 #include "control/control.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/signals.hpp"
+#include "plugin/blobs.hpp"
 #include "plugin/tape.hpp"
 #include "trace/trace.hpp"
 #include "vault/ask.hpp"
@@ -74,6 +75,7 @@ private:
     std::unique_ptr<Budgets> budgets_;
     Catalogue plugins_;
     std::unique_ptr<HttpClient> http_;
+    std::unique_ptr<Blobs> blobs_;
     WorkerDeps workers_;
     std::unique_ptr<Flow> flow_;
     std::unique_ptr<Control> control_;
@@ -119,6 +121,8 @@ Result<> Daemon::open_rooms() {
     budgets_ = std::make_unique<Budgets>(*ledger_);
     plugins_.scan(plugin_folder(), *config_);
     http_ = std::make_unique<HttpClient>(loop_);
+    TRY(blobs, Blobs::open(loop_, home_ / "blobs"));
+    blobs_ = std::move(blobs);
     build_worker_deps();
     return ok();
 }
@@ -126,6 +130,7 @@ Result<> Daemon::open_rooms() {
 void Daemon::build_worker_deps() {
     workers_.loop = &loop_;
     workers_.http = http_.get();
+    workers_.blobs = blobs_.get();
     workers_.worker_program = worker_program();
     workers_.secret = [this](SecretName const& name) { return vault_->get(name.scope, name.key); };
     workers_.secret_used = [this](SecretName const& name, std::string const& worker,

@@ -284,7 +284,9 @@ void Life::heard(std::uint16_t type, std::uint64_t id, std::string_view body) {
         case PARLEY_F_COMPLETE:
             return on_complete(id, body);
         case PARLEY_F_STREAM_WRITE:
-            return on_write(id, body);
+        case PARLEY_F_BLOB_WRITE:
+        case PARLEY_F_BLOB_FINISH:
+            return on_word(type, id, body);
         case PARLEY_F_END:
             if (auto node = operations_.extract(id)) node.mapped()->ended();
             return;
@@ -293,6 +295,8 @@ void Life::heard(std::uint16_t type, std::uint64_t id, std::string_view body) {
         case PARLEY_F_TIMER_START:
         case PARLEY_F_KV:
         case PARLEY_F_REVEAL:
+        case PARLEY_F_BLOB_PUT:
+        case PARLEY_F_BLOB_GET:
             return on_service(type, id, body);
         default:
             return end("the worker sent a frame of an unknown type");

@@ -43,6 +43,7 @@ public:
 
     WorkerDeps const& deps() const override { return deps_; }
     WorkerSpec const& spec() const override { return spec_; }
+    bool may_use_blobs() const override;
     void tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes,
               bool last) override;
     void tell_secret(std::uint64_t operation, std::uint32_t kind, std::string_view bytes) override;
@@ -82,7 +83,7 @@ private:
     void on_complete(std::uint64_t id, std::string_view body);
     void on_log(std::string_view body);
     void on_service(std::uint16_t type, std::uint64_t id, std::string_view body);
-    void on_write(std::uint64_t id, std::string_view body);
+    void on_word(std::uint16_t type, std::uint64_t id, std::string_view body);
     void give_back(std::uint64_t id, Call& call, std::size_t bytes);
     void finish(std::uint64_t id, Result<std::string> result);
     void drop_operations(std::uint64_t call);

@@ -13,6 +13,21 @@
 // The half of a worker's life that stands between its plugin and the services.
 namespace parley {
 
+namespace {
+
+bool names(Manifest const& manifest, std::string_view service) {
+    auto in = [service](auto const& list) {
+        return std::find(list.begin(), list.end(), service) != list.end();
+    };
+    return in(manifest.needs) || in(manifest.optional);
+}
+
+}  // namespace
+
+bool Life::may_use_blobs() const {
+    return names(spec_.file->manifest(), PARLEY_HOST_BLOB);
+}
+
 void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view body) {
     std::uint64_t call = 0;
     std::uint32_t number = 0, length = 0;
@@ -20,19 +35,14 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
         return end("the worker used an operation id that is not its own or not new");
     if (!take_number(body, call) || (!calls_.contains(call) && holds("service-call")))
         return end("the worker asked a service for a call that is not open");
-    auto const& manifest = spec_.file->manifest();
-    auto may = [&manifest](char const* service) {
-        auto in = [service](auto const& list) {
-            return std::find(list.begin(), list.end(), service) != list.end();
-        };
-        return in(manifest.needs) || in(manifest.optional);
-    };
     char const* service = type == PARLEY_F_HTTP_START    ? PARLEY_HOST_HTTP
                           : type == PARLEY_F_STREAM_OPEN ? PARLEY_HOST_STREAM
                           : type == PARLEY_F_KV          ? PARLEY_HOST_KV
                           : type == PARLEY_F_REVEAL      ? PARLEY_HOST_REVEAL
+                          : type == PARLEY_F_BLOB_PUT    ? PARLEY_HOST_BLOB
+                          : type == PARLEY_F_BLOB_GET    ? PARLEY_HOST_BLOB
                                                          : PARLEY_HOST_TIMER;
-    if (!may(service) && holds("service-declared")) return end(std::string("the manifest does not name ") + service);
+    if (!names(spec_.file->manifest(), service) && holds("service-declared")) return end(std::string("the manifest does not name ") + service);
     if (operations_.size() >= limits::egress_per_worker)
         return end("the worker has too many operations open");
     std::shared_ptr<Operation> operation;
@@ -50,6 +60,12 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
         case PARLEY_F_REVEAL:
             operation = start_reveal(*this, call, id, body);
             break;
+        case PARLEY_F_BLOB_PUT:
+            operation = start_blob_put(*this, call, id);
+            break;
+        case PARLEY_F_BLOB_GET:
+            operation = start_blob_get(*this, call, id, body);
+            break;
         default:
             if (!take_number(body, number) || !take_number(body, length) || length > body.size())
                 break;
@@ -60,16 +76,14 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
     operations_.emplace(id, std::move(operation));
 }
 
-void Life::on_write(std::uint64_t id, std::string_view body) {
-    std::uint32_t length = 0;
-    if (!take_number(body, length) || length > body.size())
-        return end("the worker wrote with a short frame");
+// What the worker says to an operation that it has opened.
+void Life::on_word(std::uint16_t type, std::uint64_t id, std::string_view body) {
     auto found = operations_.find(id);
     if (found == operations_.end()) return;  // closed meanwhile by the other side: no lie
-    if (found->second->service() != PARLEY_S_STREAM)
-        return end("the worker wrote to what is no stream");
     auto operation = found->second;
-    operation->write(body.substr(0, length), body.substr(length));
+    if (operation->service() != (type == PARLEY_F_STREAM_WRITE ? PARLEY_S_STREAM : PARLEY_S_BLOB))
+        return end("the worker wrote to an operation of another service");
+    if (!operation->hear(type, body)) end("the worker wrote with a short frame");
 }
 
 void Life::tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes, bool last) {

@@ -26,9 +26,9 @@ constexpr std::array roles = {
     std::string_view(PARLEY_ROLE_CHANNEL), std::string_view(PARLEY_ROLE_PROVIDER),
     std::string_view(PARLEY_ROLE_SKILL), std::string_view(PARLEY_ROLE_HOOK)};
 constexpr std::array services = {
-    std::string_view(PARLEY_HOST_HTTP), std::string_view(PARLEY_HOST_STREAM),
-    std::string_view(PARLEY_HOST_TIMER), std::string_view(PARLEY_HOST_KV),
-    std::string_view(PARLEY_HOST_REVEAL)};
+    std::string_view(PARLEY_HOST_HTTP),   std::string_view(PARLEY_HOST_STREAM),
+    std::string_view(PARLEY_HOST_TIMER),  std::string_view(PARLEY_HOST_KV),
+    std::string_view(PARLEY_HOST_REVEAL), std::string_view(PARLEY_HOST_BLOB)};
 constexpr std::size_t list_most = 256;    // of anything in a manifest
 constexpr std::size_t words_most = 4096;  // bytes of any one text in it
 

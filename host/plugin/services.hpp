@@ -1,7 +1,7 @@
 #pragma once
 
-// What the host lends a plugin: HTTP, streams, timers, a small store. Each request names an open
-// call and is an Operation until its last event. Room-private.
+// What the host lends a plugin: HTTP, streams, timers, a small store, blobs. Each request names an
+// open call and is an Operation until its last event. Room-private.
 #include "base/result.hpp"
 #include "plugin/worker.hpp"
 
@@ -20,6 +20,7 @@ public:
     virtual ~Desk() = default;
     virtual WorkerDeps const& deps() const = 0;
     virtual WorkerSpec const& spec() const = 0;
+    virtual bool may_use_blobs() const = 0;  // by the manifest
     // An event for the plugin. After the last one the operation is dropped, so nothing of it may be
     // touched then.
     virtual void tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes,
@@ -43,7 +44,8 @@ public:
     Operation(Desk& desk, std::uint64_t call, std::uint64_t id, std::uint32_t service)
         : desk_(desk), call_(call), id_(id), service_(service) {}
     virtual ~Operation() = default;
-    virtual void write(std::string_view /*inject*/, std::string_view /*bytes*/) {}
+    // A frame for it; false when it is too short to be one.
+    virtual bool hear(std::uint16_t /*type*/, std::string_view /*body*/) { return true; }
     virtual void drained() {}
     // The plugin has heard enough, or its call is over: nothing more is told.
     virtual void ended() {}
@@ -79,6 +81,9 @@ std::shared_ptr<Operation> start_timer(Desk& desk, std::uint64_t call, std::uint
                                        std::uint32_t after_ms);
 std::shared_ptr<Operation> start_reveal(Desk& desk, std::uint64_t call, std::uint64_t id,
                                         std::string_view field);
+std::shared_ptr<Operation> start_blob_put(Desk& desk, std::uint64_t call, std::uint64_t id);
+std::shared_ptr<Operation> start_blob_get(Desk& desk, std::uint64_t call, std::uint64_t id,
+                                          std::string_view request);
 std::shared_ptr<Operation> start_kv(Desk& desk, std::uint64_t call, std::uint64_t id,
                                     std::uint32_t verb, std::string_view key,
                                     std::string_view value);

@@ -2,9 +2,11 @@
 #include "plugin/services.hpp"
 #include "plugin/tape.hpp"
 
+#include "base/hash.hpp"
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "plugin/blobs.hpp"
 #include "plugin/egress.hpp"
 #include "plugin/inject.hpp"
 #include "wire/client.hpp"
@@ -51,7 +53,7 @@ struct Asked {
     std::vector<Placement> placements;
     std::chrono::milliseconds timeout{60'000};
     std::size_t bytes_most = limits::egress_body_bytes;
-    bool sse = false;
+    bool sse = false, to_blob = false;
 };
 
 Result<> read_headers(json::value const& request, Asked& asked) {
@@ -77,7 +79,91 @@ Result<> read_headers(json::value const& request, Asked& asked) {
     return ok();
 }
 
-Result<Asked> read_request(std::string_view text, std::string_view body, Manifest const& manifest) {
+// Between the quotes of a form's header, as browsers write it.
+std::string quoted(std::string_view text) {
+    std::string out;
+    for (char c : text) {
+        if (c == '"')
+            out += "%22";
+        else if (c == '\r')
+            out += "%0D";
+        else if (c == '\n')
+            out += "%0A";
+        else
+            out += c;
+    }
+    return out;
+}
+
+bool is_media_type(std::string_view text) {
+    auto slash = text.find('/');
+    return slash != text.npos && is_token(text.substr(0, slash)) &&
+           is_token(text.substr(slash + 1));
+}
+
+Result<std::string> read_blob(Desk const& desk, std::string_view id) {
+    auto* blobs = desk.deps().blobs;
+    if (!blobs || !desk.may_use_blobs())
+        return Error(Fault::denied, "the manifest does not name " PARLEY_HOST_BLOB);
+    TRY(blob, blobs->open(desk.spec().name, id));
+    return blob->read(0, blob->size());
+}
+
+// A multipart/form-data body of the request's parts. Its boundary is a digest of all that is in
+// it, so nothing that is in it can hold the boundary.
+Result<> read_parts(json::value const& parts, Desk const& desk, Asked& asked) {
+    if (!parts.is_array() || parts.get_array().empty() ||
+        parts.get_array().size() > limits::form_parts)
+        return bad("parts is not a list, empty or too long");
+    std::vector<std::string> pieces;
+    Hasher digest("parley.form/1");
+    std::size_t size = 0;
+    for (auto const& part : parts.get_array()) {
+        auto name = text_at(part, "name"), id = text_at(part, "blob");
+        if (name.empty()) return bad("a part has no name");
+        auto head = "Content-Disposition: form-data; name=\"" + quoted(name) + '"';
+        std::string content(text_at(part, "value"));
+        if (!id.empty()) {
+            auto type = text_at(part, "type", "application/octet-stream");
+            if (!is_media_type(type))
+                return bad("the type of the part " + visible(name) + " is none");
+            head += "; filename=\"" + quoted(text_at(part, "filename", "file")) +
+                    "\"\r\nContent-Type: " + std::string(type);
+            TRY(bytes, read_blob(desk, id));
+            content = std::move(bytes);
+        }
+        size += content.size();
+        if (size > limits::egress_body_bytes) return bad("the parts are too large");
+        pieces.push_back(head + "\r\n\r\n" + content + "\r\n");
+        digest.field(pieces.back());
+    }
+    auto boundary = "parley-" + hex(digest.done());
+    for (auto const& piece : pieces) asked.out.body += "--" + boundary + "\r\n" + piece;
+    asked.out.body += "--" + boundary + "--\r\n";
+    asked.out.headers.emplace_back("Content-Type", "multipart/form-data; boundary=" + boundary);
+    return ok();
+}
+
+// The body: the plugin's own bytes, a blob of its instance, or a form of such.
+Result<> read_body(json::value const& request, std::string_view body, Desk const& desk,
+                   Asked& asked) {
+    auto id = text_at(request, "body_blob");
+    auto const* parts = member(request, "parts");
+    if (!body.empty() + !id.empty() + (parts != nullptr) > 1)
+        return bad("a body, body_blob and parts exclude each other");
+    asked.out.body = body;
+    if (!id.empty()) {
+        TRY(bytes, read_blob(desk, id));
+        asked.out.body = std::move(bytes);
+    }
+    if (!parts) return ok();
+    for (auto const& [name, value] : asked.out.headers)
+        if (same_name(name, "content-type"))
+            return bad("with parts, Content-Type is the host's to set");
+    return read_parts(*parts, desk, asked);
+}
+
+Result<Asked> read_request(std::string_view text, std::string_view body, Desk const& desk) {
     if (text.size() > limits::egress_request_bytes) return bad("the request is too large");
     if (body.size() > limits::egress_body_bytes) return bad("the body is too large");
     TRY(request, parse_json(text));
@@ -91,8 +177,8 @@ Result<Asked> read_request(std::string_view text, std::string_view body, Manifes
     asked.url = std::move(url);
     asked.out.origin = asked.url.origin();
     asked.out.path_and_query = asked.url.path_and_query;
-    asked.out.body = body;
     MUST(read_headers(request, asked));
+    MUST(read_body(request, body, desk, asked));
     auto timeout = int_at(request, "timeout_ms", 60'000);
     auto longest = std::chrono::milliseconds(limits::egress_time).count();
     asked.timeout = std::chrono::milliseconds(std::clamp<std::int64_t>(timeout, 1, longest));
@@ -101,7 +187,13 @@ Result<Asked> read_request(std::string_view text, std::string_view body, Manifes
     auto framing = text_at(request, "framing", "none");
     asked.sse = framing == "sse";
     if (!asked.sse && framing != "none") return bad("framing is neither none nor sse");
-    TRY(placements, read_placements(member(request, "inject"), manifest));
+    asked.to_blob = bool_at(request, "to_blob", false);
+    if (asked.to_blob && asked.sse) return bad("to_blob and framing exclude each other");
+    if (asked.to_blob && (!desk.deps().blobs || !desk.may_use_blobs()))
+        return Error(Fault::denied, "the manifest does not name " PARLEY_HOST_BLOB);
+    if (asked.to_blob && desk.deps().tape) return bad("a tape holds no blobs");
+    if (asked.to_blob) asked.bytes_most = std::min(asked.bytes_most, limits::blob_bytes);
+    TRY(placements, read_placements(member(request, "inject"), desk.spec().file->manifest()));
     asked.placements = std::move(placements);
     return asked;
 }
@@ -112,7 +204,7 @@ public:
     ~HttpOperation() override { stop(); }
 
     void begin(std::string_view request, std::string_view body) {
-        auto asked = read_request(request, body, desk_.spec().file->manifest());
+        auto asked = read_request(request, body, desk_);
         if (!asked) return fail(PARLEY_HTTP_FAILED, asked.error());
         asked_ = std::move(*asked);
         told_.method = asked_.out.method;
@@ -317,6 +409,11 @@ private:
         // An error's body is no event stream, whatever was asked for.
         events_ = asked_.sse && head.status >= 200 && head.status < 300 &&
                   (type.empty() || type.find("event-stream") != type.npos);
+        if (asked_.to_blob && head.status >= 200 && head.status < 300) {
+            auto draft = desk_.deps().blobs->begin(desk_.spec().name);
+            if (!draft) return cut_off(draft.error());
+            draft_ = std::move(*draft);
+        }
         say(PARLEY_HTTP_HEAD, out.text(), false);
     }
 
@@ -324,7 +421,9 @@ private:
         auto keep_alive = shared_from_this();
         if (stream_holds_secret(bytes))
             return cut_off(Error(Fault::secret, "the answer holds a secret"));
-        if (!events_) {
+        if (draft_) {
+            if (auto added = draft_->add(bytes); !added) return cut_off(added.error());
+        } else if (!events_) {
             say(PARLEY_HTTP_DATA, bytes, false);
         } else {
             auto fed = parser_.feed(bytes, [this](EventParser::Event event) {
@@ -345,6 +444,11 @@ private:
     void on_done(Result<> outcome, bool sent) {
         auto keep_alive = shared_from_this();
         fetch_.reset();
+        if (outcome && draft_) {
+            auto blob = draft_->finish();
+            if (!blob) return fail(PARLEY_HTTP_FAILED, blob.error(), false, true);
+            return say(PARLEY_HTTP_DONE, to_text(*blob), true);
+        }
         if (outcome) return say(PARLEY_HTTP_DONE, {}, true);
         if (!sent) desk_.stayed(call_);
         auto fault = outcome.error().fault;
@@ -368,6 +472,7 @@ private:
     Tape::Exchange told_;  // for a tape that is recorded
     HttpClient::Handle fetch_;
     EventParser parser_;
+    std::unique_ptr<Blobs::Draft> draft_;  // with to_blob, from the head of a good answer on
     int hops_ = 0;
     bool events_ = false, paused_ = false;
 };

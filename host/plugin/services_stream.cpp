@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "plugin/egress.hpp"
 #include "plugin/inject.hpp"
+#include "plugin/link.hpp"
 #include "wire/stream.hpp"
 
 #include <parley/frame.h>
@@ -52,7 +53,19 @@ public:
         });
     }
 
-    void write(std::string_view inject, std::string_view bytes) override {
+    bool hear(std::uint16_t, std::string_view body) override {
+        std::uint32_t length = 0;
+        if (!take_number(body, length) || length > body.size()) return false;
+        write(body.substr(0, length), body.substr(length));
+        return true;
+    }
+
+    void drained() override {
+        if (stream_ && paused_) stream_->pause(paused_ = false);
+    }
+
+private:
+    void write(std::string_view inject, std::string_view bytes) {
         auto keep_alive = shared_from_this();
         credit_owed_ += static_cast<std::uint32_t>(std::max<std::size_t>(bytes.size(), 1));
         if (credit_owed_ > 2 * PARLEY_CREDIT)
@@ -69,11 +82,6 @@ public:
         waiting_ += out;  // bounded by the credit, which comes back only when it is open
     }
 
-    void drained() override {
-        if (stream_ && paused_) stream_->pause(paused_ = false);
-    }
-
-private:
     void leave() {
         StreamSink sink;
         std::weak_ptr<Operation> weak = weak_from_this();

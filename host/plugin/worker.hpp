@@ -21,6 +21,7 @@
 
 namespace parley {
 
+class Blobs;
 class HttpClient;
 class Tape;
 class CallSlots;  // who may start a per-call worker now; see limits::call_workers
@@ -91,6 +92,7 @@ struct WorkerDeps {
     std::function<std::optional<std::string>(std::string const& worker, std::string_view key)> kv_get;
     std::function<void(std::string const& worker, std::string key, std::optional<std::string> value,
                        std::function<void()> durable)> kv_put;
+    Blobs* blobs = nullptr;
     std::shared_ptr<Tape> tape;  // of HTTP, being recorded or played; usually none
     std::shared_ptr<CallSlots> call_slots = make_call_slots();  // shared by all workers of a host
     std::shared_ptr<Spawner> spawner = make_spawner();

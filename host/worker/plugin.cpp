@@ -14,8 +14,13 @@ namespace {
 
 constexpr char const* role_ids[] = {"", PARLEY_ROLE_CHANNEL, PARLEY_ROLE_PROVIDER,
                                     PARLEY_ROLE_SKILL, PARLEY_ROLE_HOOK};
-constexpr char const* sink_ids[] = {"", PARLEY_SINK_HTTP, PARLEY_SINK_STREAM, PARLEY_SINK_TIMER,
-                                    PARLEY_SINK_KV, PARLEY_SINK_REVEAL};
+constexpr char const* sink_ids[] = {"",
+                                    PARLEY_SINK_HTTP,
+                                    PARLEY_SINK_STREAM,
+                                    PARLEY_SINK_TIMER,
+                                    PARLEY_SINK_KV,
+                                    PARLEY_SINK_REVEAL,
+                                    PARLEY_SINK_BLOB};
 constexpr std::size_t log_line_bytes = 8192;
 constexpr std::size_t operations_most =
     64;  // as the host counts; it ends a worker that goes beyond
@@ -32,6 +37,8 @@ bool is_last(std::uint32_t service, std::uint32_t kind) {
             return kind == PARLEY_HTTP_DONE || kind == PARLEY_HTTP_FAILED;
         case PARLEY_S_STREAM:
             return kind == PARLEY_STREAM_CLOSED;
+        case PARLEY_S_BLOB:
+            return kind == PARLEY_BLOB_DONE || kind == PARLEY_BLOB_FAILED;
         default:
             return true;
     }
@@ -119,18 +126,12 @@ struct HostFunctions {
                                       char const* bytes, std::size_t size, char const* inject,
                                       std::size_t inject_size) {
         auto& plugin = of(host);
-        if (size > PARLEY_CREDIT || inject_size > PARLEY_FRAME_BODY_MAX) return PARLEY_E_LIMIT;
-        std::lock_guard lock(plugin.mutex_);
-        auto found = plugin.operations_.find(operation);
-        if (found == plugin.operations_.end()) return PARLEY_E_STALE;
-        if (found->second.service != PARLEY_S_STREAM) return PARLEY_E_INVALID;
-        auto& credit = found->second.credit;
-        if (credit <= 0) return PARLEY_E_LIMIT;
-        credit -= static_cast<std::int64_t>(std::max<std::size_t>(size, 1));
+        if (inject_size > PARLEY_FRAME_BODY_MAX) return PARLEY_E_LIMIT;
         auto length = inject ? static_cast<std::uint32_t>(inject_size) : 0u;
-        plugin.link_.send(PARLEY_F_STREAM_WRITE, operation,
-                          {bytes_of(length), view(inject, length), view(bytes, size)});
-        return credit <= 0 ? PARLEY_PAUSE : PARLEY_OK;
+        return plugin.write(operation, PARLEY_S_STREAM, size, [&] {
+            plugin.link_.send(PARLEY_F_STREAM_WRITE, operation,
+                              {bytes_of(length), view(inject, length), view(bytes, size)});
+        });
     }
 
     static parley_status timer_start(parley_host const* host, parley_id call,
@@ -172,6 +173,43 @@ struct HostFunctions {
         return kv(host, call, 3, view(key, size), {}, operation);
     }
 
+    static parley_status blob_put(parley_host const* host, parley_id call, parley_id* operation) {
+        auto& plugin = of(host);
+        parley_status status = PARLEY_OK;
+        std::lock_guard lock(plugin.mutex_);
+        *operation = plugin.open_operation(call, PARLEY_S_BLOB, status);
+        if (status != PARLEY_OK) return status;
+        plugin.link_.send(PARLEY_F_BLOB_PUT, *operation, {bytes_of(call)});
+        return PARLEY_OK;
+    }
+    static parley_status blob_write(parley_host const* host, parley_id operation, char const* bytes,
+                                    std::size_t size) {
+        auto& plugin = of(host);
+        return plugin.write(operation, PARLEY_S_BLOB, size, [&] {
+            plugin.link_.send(PARLEY_F_BLOB_WRITE, operation, {view(bytes, size)});
+        });
+    }
+    static parley_status blob_finish(parley_host const* host, parley_id operation) {
+        auto& plugin = of(host);
+        std::lock_guard lock(plugin.mutex_);
+        auto found = plugin.operations_.find(operation);
+        if (found == plugin.operations_.end()) return PARLEY_E_STALE;
+        if (found->second.service != PARLEY_S_BLOB) return PARLEY_E_INVALID;
+        plugin.link_.send(PARLEY_F_BLOB_FINISH, operation, {});
+        return PARLEY_OK;
+    }
+    static parley_status blob_get(parley_host const* host, parley_id call, char const* request,
+                                  std::size_t size, parley_id* operation) {
+        auto& plugin = of(host);
+        if (size > PARLEY_FRAME_BODY_MAX) return PARLEY_E_LIMIT;
+        parley_status status = PARLEY_OK;
+        std::lock_guard lock(plugin.mutex_);
+        *operation = plugin.open_operation(call, PARLEY_S_BLOB, status);
+        if (status != PARLEY_OK) return status;
+        plugin.link_.send(PARLEY_F_BLOB_GET, *operation, {bytes_of(call), view(request, size)});
+        return PARLEY_OK;
+    }
+
     static parley_status reveal_get(parley_host const* host, parley_id call, char const* name,
                                     std::size_t size, parley_id* operation) {
         auto& plugin = of(host);
@@ -191,6 +229,8 @@ void const* HostFunctions::get_interface(parley_host const* host, char const* id
     static constexpr parley_host_timer_v1 timer{sizeof timer, 0, timer_start, end};
     static constexpr parley_host_kv_v1 store{sizeof store, 0, kv_get, kv_put, kv_remove};
     static constexpr parley_host_reveal_v1 reveal{sizeof reveal, 0, reveal_get};
+    static constexpr parley_host_blob_v1 blob{sizeof blob, 0,        blob_put, blob_write,
+                                              blob_finish, blob_get, end};
     if (!id || !contains(of(host).setup_.services, id)) return nullptr;
     std::string_view asked(id);
     if (asked == PARLEY_HOST_HTTP) return &http;
@@ -198,6 +238,7 @@ void const* HostFunctions::get_interface(parley_host const* host, char const* id
     if (asked == PARLEY_HOST_TIMER) return &timer;
     if (asked == PARLEY_HOST_KV) return &store;
     if (asked == PARLEY_HOST_REVEAL) return &reveal;
+    if (asked == PARLEY_HOST_BLOB) return &blob;
     return nullptr;
 }
 
@@ -278,6 +319,20 @@ parley_id Plugin::open_operation(std::uint64_t call, std::uint32_t service, parl
     auto id = next_operation_.fetch_add(2);
     operations_.emplace(id, Operation{call, service, PARLEY_CREDIT});
     return id;
+}
+
+parley_status Plugin::write(std::uint64_t operation, std::uint32_t service, std::size_t size,
+                            std::function<void()> const& send) {
+    if (size > PARLEY_CREDIT) return PARLEY_E_LIMIT;
+    std::lock_guard lock(mutex_);
+    auto found = operations_.find(operation);
+    if (found == operations_.end()) return PARLEY_E_STALE;
+    if (found->second.service != service) return PARLEY_E_INVALID;
+    auto& credit = found->second.credit;
+    if (credit <= 0) return PARLEY_E_LIMIT;
+    credit -= static_cast<std::int64_t>(std::max<std::size_t>(size, 1));
+    send();
+    return credit <= 0 ? PARLEY_PAUSE : PARLEY_OK;
 }
 
 parley_status Plugin::end_operation(std::uint64_t operation) {

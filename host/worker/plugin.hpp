@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -32,7 +33,7 @@ private:
     struct Operation {
         std::uint64_t call;
         std::uint32_t service;
-        std::int64_t credit;  // of a stream: bytes that write may still take
+        std::int64_t credit;  // of what is written to: bytes that write may still take
     };
 
     void start(std::uint64_t call, std::string_view body);
@@ -46,6 +47,9 @@ private:
     bool end_call(std::uint64_t call);
     parley_id open_operation(std::uint64_t call, std::uint32_t service, parley_status& status);
     parley_status end_operation(std::uint64_t operation);
+    // Takes the bytes from the operation's credit and calls `send` with mutex_ held.
+    parley_status write(std::uint64_t operation, std::uint32_t service, std::size_t size,
+                        std::function<void()> const& send);
     bool refuse(parley_status status, std::string_view why);
 
     friend struct HostFunctions;
@@ -55,7 +59,7 @@ private:
     parley_entry const* entry_ = nullptr;
     void* self_ = nullptr;
     void const* roles_[5] = {};
-    parley_event_sink_v1 const* sinks_[6] = {};
+    parley_event_sink_v1 const* sinks_[7] = {};
     parley_ack_sink_v1 const* ack_sink_ = nullptr;
     parley_flow_sink_v1 const* flow_sink_ = nullptr;
 

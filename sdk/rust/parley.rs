@@ -68,6 +68,9 @@ pub mod abi {
     pub const PARLEY_KV_FAILED: u32 = 3;
     pub const PARLEY_REVEAL_DONE: u32 = 1;
     pub const PARLEY_REVEAL_FAILED: u32 = 2;
+    pub const PARLEY_BLOB_DATA: u32 = 1;
+    pub const PARLEY_BLOB_DONE: u32 = 2;
+    pub const PARLEY_BLOB_FAILED: u32 = 3;
 
     pub type parley_start_fn = unsafe extern "C" fn(
         this: *mut c_void,
@@ -284,6 +287,33 @@ pub mod abi {
             operation: *mut parley_id,
         ) -> parley_status,
     }
+    #[repr(C)]
+    pub struct parley_host_blob_v1 {
+        pub struct_size: u32,
+        pub reserved0: u32,
+        pub put: unsafe extern "C" fn(
+            host: *const parley_host,
+            call: parley_id,
+            operation: *mut parley_id,
+        ) -> parley_status,
+        pub write: unsafe extern "C" fn(
+            host: *const parley_host,
+            operation: parley_id,
+            bytes: *const c_char,
+            size: usize,
+        ) -> parley_status,
+        pub finish:
+            unsafe extern "C" fn(host: *const parley_host, operation: parley_id) -> parley_status,
+        pub get: unsafe extern "C" fn(
+            host: *const parley_host,
+            call: parley_id,
+            request: *const c_char,
+            size: usize,
+            operation: *mut parley_id,
+        ) -> parley_status,
+        pub stop:
+            unsafe extern "C" fn(host: *const parley_host, operation: parley_id) -> parley_status,
+    }
 
     // The golden layout of ABI 1.0, as in C.
     const _: () = {
@@ -296,7 +326,7 @@ pub mod abi {
         assert!(size_of::<parley_flow_sink_v1>() == 16);
         assert!(size_of::<parley_host_http_v1>() == 24 && size_of::<parley_host_stream_v1>() == 32);
         assert!(size_of::<parley_host_timer_v1>() == 24 && size_of::<parley_host_kv_v1>() == 32);
-        assert!(size_of::<parley_host_reveal_v1>() == 16);
+        assert!(size_of::<parley_host_reveal_v1>() == 16 && size_of::<parley_host_blob_v1>() == 48);
     };
 }
 

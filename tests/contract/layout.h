@@ -84,6 +84,7 @@ HOLDS(PARLEY_STREAM_OPENED == 1 && PARLEY_STREAM_DATA == 2 && PARLEY_STREAM_CLOS
 HOLDS(PARLEY_TIMER_FIRED == 1);
 HOLDS(PARLEY_KV_DONE == 1 && PARLEY_KV_MISSING == 2 && PARLEY_KV_FAILED == 3);
 HOLDS(PARLEY_REVEAL_DONE == 1 && PARLEY_REVEAL_FAILED == 2);
+HOLDS(PARLEY_BLOB_DATA == 1 && PARLEY_BLOB_DONE == 2 && PARLEY_BLOB_FAILED == 3);
 
 SIZE(parley_host_http_v1, 24);
 AT(parley_host_http_v1, start, 8);
@@ -101,6 +102,12 @@ AT(parley_host_kv_v1, put, 16);
 AT(parley_host_kv_v1, remove, 24);
 SIZE(parley_host_reveal_v1, 16);
 AT(parley_host_reveal_v1, get, 8);
+SIZE(parley_host_blob_v1, 48);
+AT(parley_host_blob_v1, put, 8);
+AT(parley_host_blob_v1, write, 16);
+AT(parley_host_blob_v1, finish, 24);
+AT(parley_host_blob_v1, get, 32);
+AT(parley_host_blob_v1, stop, 40);
 
 /* The worker link. */
 SIZE(parley_frame, 16);

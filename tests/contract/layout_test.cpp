@@ -25,6 +25,8 @@ static_assert(PARLEY_HOST_STREAM == "parley.host.stream/1"sv);
 static_assert(PARLEY_HOST_TIMER == "parley.host.timer/1"sv);
 static_assert(PARLEY_HOST_KV == "parley.host.kv/1"sv);
 static_assert(PARLEY_HOST_REVEAL == "parley.host.reveal/1"sv);
+static_assert(PARLEY_SINK_BLOB == "parley.blob-sink/1"sv);
+static_assert(PARLEY_HOST_BLOB == "parley.host.blob/1"sv);
 
 // One spelling for each function that crosses the line: a changed parameter changes the type.
 static_assert(std::is_same_v<parley_start_fn, parley_status (*)(void*, parley_id, std::uint32_t,

@@ -64,7 +64,7 @@ public:
     void on_cancel(std::function<void()> told) {
         with([&](auto& open) { open.on_cancel = std::move(told); });
     }
-    // Told on the strand when a stream that answered Emit::pause may go on.
+    // Told on the strand when what answered Emit::pause may go on.
     void on_resume(std::function<void()> told) {
         with([&](auto& open) { open.on_resume = std::move(told); });
     }

@@ -13,7 +13,7 @@
 #define PARLEY_FRAME_BODY_MAX 65536u
 #define PARLEY_MESSAGE_MAX (32u << 20)
 #define PARLEY_MORE 1u
-/* What a call's emit, or a stream's write, may use before the first PARLEY_F_CREDIT. An item is
+/* What a call's emit, or an operation's write, may use before the first PARLEY_F_CREDIT. An item is
    taken while credit is above zero, so the last one may go below. */
 #define PARLEY_CREDIT 262144
 
@@ -32,7 +32,7 @@ enum {
     PARLEY_F_START = 3,    /* id = call; u32 verb (role << 8 | index), u32 timeout_ms, request */
     PARLEY_F_CANCEL = 4,   /* id = call */
     PARLEY_F_CREDIT = 5,   /* id = call; u32 bytes more that emit may use. id = operation of a
-                              stream: bytes more that write may use */
+                              stream or blob: bytes more that write may use */
     PARLEY_F_EVENT = 6,    /* id = operation; u64 call, u32 service, u32 kind, bytes */
     PARLEY_F_ACK = 7,      /* id = call; cursor bytes */
     PARLEY_F_STOP = 8      /* destroy and exit */
@@ -50,11 +50,15 @@ enum {
     PARLEY_F_TIMER_START = 41, /* id = operation; u64 call, u32 after_ms */
     PARLEY_F_KV = 42,       /* id = operation; u64 call, u32 verb (1 get, 2 put, 3 remove), blob key, value */
     PARLEY_F_END = 43,      /* id = operation: stop or close it */
-    PARLEY_F_REVEAL = 44    /* id = operation; u64 call, name of the secret field */
+    PARLEY_F_REVEAL = 44,   /* id = operation; u64 call, name of the secret field */
+    PARLEY_F_BLOB_PUT = 45, /* id = operation; u64 call */
+    PARLEY_F_BLOB_WRITE = 46, /* id = operation; bytes */
+    PARLEY_F_BLOB_FINISH = 47, /* id = operation */
+    PARLEY_F_BLOB_GET = 48  /* id = operation; u64 call, request */
 };
 
 enum { PARLEY_V_CHANNEL = 1, PARLEY_V_PROVIDER = 2, PARLEY_V_SKILL = 3, PARLEY_V_HOOK = 4 };
 enum { PARLEY_S_HTTP = 1, PARLEY_S_STREAM = 2, PARLEY_S_TIMER = 3, PARLEY_S_KV = 4,
-       PARLEY_S_REVEAL = 5 };
+       PARLEY_S_REVEAL = 5, PARLEY_S_BLOB = 6 };
 
 #endif

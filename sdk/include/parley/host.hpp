@@ -1,7 +1,7 @@
 #pragma once
 
-// What the host lends a plugin: HTTP, streams, timers, a store, a line for the operator. All of it
-// is asynchronous; callbacks come on the strand.
+// What the host lends a plugin: HTTP, streams, timers, a store, blobs, a line for the operator. All
+// of it is asynchronous; callbacks come on the strand.
 #include "parley/call.hpp"
 
 #include <algorithm>
@@ -25,6 +25,12 @@ struct Inject {
     std::string encode = "none";  // or percent, base64
 };
 
+// One field of a multipart/form-data body: a value, or with `blob` a file.
+struct HttpPart {
+    std::string name = {}, value = {};
+    std::string blob = {}, filename = {}, type = {};
+};
+
 struct HttpRequest {
     std::string method = "GET";
     std::string url = {};
@@ -33,6 +39,15 @@ struct HttpRequest {
     bool events = false;                   // read the body as server-sent events
     std::uint64_t max_bytes = 0;           // 0: the host's own
     std::vector<Inject> inject = {};
+    std::string body_blob = {};        // the body is this blob
+    std::vector<HttpPart> parts = {};  // or the host makes a form of these
+    bool to_blob = false;              // the body of a 2xx answer comes as a blob
+};
+
+// Bytes that the host keeps for the instance, named by their content.
+struct Blob {
+    std::string id = {};
+    std::uint64_t bytes = 0;
 };
 
 struct HttpHead {
@@ -61,6 +76,7 @@ struct HttpCallbacks {
     std::function<void(HttpHead const& head)> on_head = {};
     std::function<void(std::string_view bytes)> on_data = {};
     std::function<void(ServerEvent const& event)> on_event = {};
+    std::function<void(Blob const& blob)> on_blob = {};  // with to_blob, right before on_done
     // Exactly one of these two comes last, unless the operation is stopped. on_failed may come
     // before http() returns, when the host does not even begin.
     std::function<void()> on_done = {};
@@ -112,7 +128,36 @@ private:
     parley_host_stream_v1 const* service_table_ = nullptr;
 };
 
+class BlobWriter : public Operation {
+public:
+    BlobWriter() = default;
+    // Queues a copy. Emit::pause: taken, but let what is queued be stored first.
+    Emit write(std::string_view bytes);
+    void finish() {
+        if (is_open()) service_table_->finish(runtime_->host(), id_);
+    }
+
+private:
+    friend class Host;
+    using Operation::Operation;
+    parley_host_blob_v1 const* service_table_ = nullptr;
+};
+
 namespace detail {
+inline Emit emit_of(parley_status answer) {
+    if (answer == PARLEY_OK) return Emit::taken;
+    return answer == PARLEY_PAUSE ? Emit::pause : Emit::refused;
+}
+
+inline void write_headers(JsonWriter& out,
+                          std::vector<std::pair<std::string, std::string>> const& headers) {
+    out.begin('[');
+    for (auto const& [name, value] : headers) {
+        out.begin('[').value(name).value(value).end(']');
+    }
+    out.end(']');
+}
+
 inline void write_inject(JsonWriter& out, std::vector<Inject> const& inject) {
     out.begin('[');
     for (auto const& one : inject) {
@@ -125,18 +170,33 @@ inline void write_inject(JsonWriter& out, std::vector<Inject> const& inject) {
     out.end(']');
 }
 
+inline void write_parts(JsonWriter& out, std::vector<HttpPart> const& parts) {
+    out.begin('[');
+    for (auto const& part : parts) {
+        out.begin('{').pair("name", part.name);
+        if (part.blob.empty()) {
+            out.pair("value", part.value);
+        } else {
+            out.pair("blob", part.blob);
+            if (!part.filename.empty()) out.pair("filename", part.filename);
+            if (!part.type.empty()) out.pair("type", part.type);
+        }
+        out.end('}');
+    }
+    out.end(']');
+}
+
 inline std::string json_from(HttpRequest const& request) {
     JsonWriter out;
     out.begin('{').pair("method", request.method).pair("url", request.url);
-    out.key("headers").begin('[');
-    for (auto const& [name, value] : request.headers) {
-        out.begin('[').value(name).value(value).end(']');
-    }
-    out.end(']');
+    write_headers(out.key("headers"), request.headers);
     if (request.timeout.count() > 0) out.pair("timeout_ms", request.timeout.count());
     if (request.events) out.pair("framing", "sse");
     if (request.max_bytes > 0) out.pair("max_bytes", request.max_bytes);
     if (!request.inject.empty()) write_inject(out.key("inject"), request.inject);
+    if (!request.body_blob.empty()) out.pair("body_blob", request.body_blob);
+    if (request.to_blob) out.pair("to_blob", true);
+    if (!request.parts.empty()) write_parts(out.key("parts"), request.parts);
     return out.end('}').take();
 }
 
@@ -149,6 +209,12 @@ inline Failure failure_from(std::string_view json) {
     out.retry_after_ms = detail["retry_after_ms"].integer();
     if (detail["sent"].is_boolean()) out.sent = detail["sent"].boolean();
     return out;
+}
+
+inline Blob blob_from(std::string_view json) {
+    Json const detail = Json::parse(json);
+    return {std::string(detail["blob"].text()),
+            static_cast<std::uint64_t>(detail["bytes"].integer())};
 }
 
 inline Failure not_started(parley_status status, char const* what) {
@@ -189,6 +255,14 @@ public:
     void kv_put(Call const& call, std::string_view key, std::string_view value, KvThen then);
     void kv_remove(Call const& call, std::string_view key, KvThen then);
 
+    // Bytes that are too many for a message. `then` is told once, of the blob or of the failure;
+    // maybe before the function returns, when the host does not even begin.
+    using BlobThen =
+        std::function<void(std::optional<Blob> const& blob, std::optional<Failure> const& failure)>;
+    BlobWriter blob_put(Call const& call, BlobThen then);
+    Operation blob_get(Call const& call, std::string_view blob,
+                       std::function<void(std::string_view bytes)> on_data, BlobThen then);
+
     // The bytes of a secret field of tier "reveal", where the operator grants it; nothing and the
     // reason where not. They are overwritten when `then` returns: keep no copy that you can avoid.
     using RevealThen =
@@ -202,6 +276,9 @@ private:
     }
     template <class Start>
     void kv(Call const& call, KvThen then, Start start);
+    template <class Start>
+    parley_id blob(Call const& call, std::function<void(std::string_view)> on_data, BlobThen then,
+                   Start start);
 
     detail::Runtime& runtime_;
 };
@@ -229,8 +306,9 @@ inline Operation Host::http(Call const& call, HttpRequest const& request, std::s
             Json const event = Json::parse(bytes);
             callbacks.on_event({event["event"].text("message"), event["data"].text(),
                                 event["id"].text()});
-        } else if (kind == PARLEY_HTTP_DONE && callbacks.on_done) {
-            callbacks.on_done();
+        } else if (kind == PARLEY_HTTP_DONE) {
+            if (callbacks.on_blob && !bytes.empty()) callbacks.on_blob(detail::blob_from(bytes));
+            if (callbacks.on_done) callbacks.on_done();
         } else if (kind == PARLEY_HTTP_FAILED && callbacks.on_failed) {
             callbacks.on_failed(detail::failure_from(bytes));
         }
@@ -277,11 +355,60 @@ inline Emit Stream::write(std::string_view bytes, std::vector<Inject> const& inj
     JsonWriter out;
     if (!inject.empty()) detail::write_inject(out, inject);
     std::string const& places = out.text();
-    auto const answer =
-        service_table_->write(runtime_->host(), id_, bytes.data(), bytes.size(),
-                              places.empty() ? nullptr : places.data(), places.size());
-    if (answer == PARLEY_OK) return Emit::taken;
-    return answer == PARLEY_PAUSE ? Emit::pause : Emit::refused;
+    return detail::emit_of(service_table_->write(runtime_->host(), id_, bytes.data(), bytes.size(),
+                                                 places.empty() ? nullptr : places.data(),
+                                                 places.size()));
+}
+
+template <class Start>
+parley_id Host::blob(Call const& call, std::function<void(std::string_view)> on_data, BlobThen then,
+                     Start start) {
+    auto const* blobs = table<parley_host_blob_v1>(PARLEY_HOST_BLOB);
+    parley_id id = 0;
+    parley_status const status = blobs ? start(*blobs, id) : PARLEY_E_UNSUPPORTED;
+    if (status < 0) {
+        then({}, detail::not_started(status, "blob operation"));
+        return 0;
+    }
+    auto on_event = [on_data = std::move(on_data), then = std::move(then)](std::uint32_t kind,
+                                                                           std::string_view bytes) {
+        if (kind == PARLEY_BLOB_DATA && on_data) on_data(bytes);
+        if (kind == PARLEY_BLOB_DONE) then(detail::blob_from(bytes), {});
+        if (kind == PARLEY_BLOB_FAILED) then({}, detail::failure_from(bytes));
+    };
+    auto stop = [blobs, lender = runtime_.host(), id] { blobs->stop(lender, id); };
+    runtime_.listen(detail::Service::blob, id, {call.id(), std::move(on_event), std::move(stop)});
+    return id;
+}
+
+inline BlobWriter Host::blob_put(Call const& call, BlobThen then) {
+    auto const id =
+        blob(call, {}, std::move(then), [&](parley_host_blob_v1 const& blobs, parley_id& out) {
+            return blobs.put(runtime_.host(), call.id(), &out);
+        });
+    if (id == 0) return {};
+    BlobWriter out(&runtime_, detail::Service::blob, id);
+    out.service_table_ = table<parley_host_blob_v1>(PARLEY_HOST_BLOB);
+    return out;
+}
+
+inline Emit BlobWriter::write(std::string_view bytes) {
+    if (!is_open()) return Emit::refused;
+    return detail::emit_of(
+        service_table_->write(runtime_->host(), id_, bytes.data(), bytes.size()));
+}
+
+inline Operation Host::blob_get(Call const& call, std::string_view name,
+                                std::function<void(std::string_view bytes)> on_data,
+                                BlobThen then) {
+    std::string const text = json_of("blob", name);
+    auto const id =
+        blob(call, std::move(on_data), std::move(then),
+             [&](parley_host_blob_v1 const& blobs, parley_id& out) {
+                 return blobs.get(runtime_.host(), call.id(), text.data(), text.size(), &out);
+             });
+    if (id == 0) return {};
+    return {&runtime_, detail::Service::blob, id};
 }
 
 inline Operation Host::timer(Call const& call, std::chrono::milliseconds wait,

@@ -185,6 +185,13 @@ enum { PARLEY_KV_DONE = 1, /* last: the value, or nothing after put and remove *
        PARLEY_KV_MISSING = 2, /* last: get found nothing */
        PARLEY_KV_FAILED = 3 /* last: {"code","message"} */ };
 
+#define PARLEY_SINK_BLOB "parley.blob-sink/1"
+enum {
+    PARLEY_BLOB_DATA = 1,  /* of a get */
+    PARLEY_BLOB_DONE = 2,  /* last: {"blob":"b-…","bytes":number}, of a get too */
+    PARLEY_BLOB_FAILED = 3 /* last: {"code","message"} */
+};
+
 /* A cursor that came with an inbound message is durable: the plugin may now tell its service. */
 #define PARLEY_SINK_ACK "parley.ack-sink/1"
 typedef struct parley_ack_sink_v1 {
@@ -209,7 +216,12 @@ typedef struct parley_host_http_v1 {
     /* `request`: {"method","url","headers":[["name","value"],…]?,"timeout_ms"?,
                    "framing":"none"|"sse"?,"max_bytes"?,
                    "inject":[{"slot":"header:Authorization","secret":"api_key","prefix":"Bearer "?,
-                              "suffix"?,"encode":"none"|"percent"|"base64"?}]?}
+                              "suffix"?,"encode":"none"|"percent"|"base64"?}]?,
+                   "body_blob":"b-…"?, "to_blob":bool?,
+                   "parts":[{"name","value"} or {"name","blob","filename"?,"type"?}]?}
+       "body_blob": the body is that blob. "parts": the host makes a multipart/form-data body of
+       them, and sets Content-Type. "to_blob": the body of a 2xx answer is put as a blob; no
+       PARLEY_HTTP_DATA comes, and PARLEY_HTTP_DONE says {"blob","bytes"}.
        Slots: header:NAME, query:NAME, path:TEXT (that segment is replaced), body:/json/pointer.
        Events go to parley.http-sink/1.  [any] */
     parley_status (*start)(const parley_host *host, parley_id call, const char *request,
@@ -251,6 +263,23 @@ typedef struct parley_host_kv_v1 {
     parley_status (*remove)(const parley_host *host, parley_id call, const char *key,
                             size_t key_size, parley_id *operation); /* [any] */
 } parley_host_kv_v1;
+
+/* Bytes that are too many for a message: attachments, in and out. A blob is named by its content,
+   and is there for the instance that put it alone. */
+#define PARLEY_HOST_BLOB "parley.host.blob/1"
+typedef struct parley_host_blob_v1 {
+    uint32_t struct_size, reserved0;
+    /* Events go to parley.blob-sink/1. write as often as needed, then finish.  [any] */
+    parley_status (*put)(const parley_host *host, parley_id call, parley_id *operation);
+    /* Copies and queues. PARLEY_PAUSE means taken; more waits until data has been stored.  [any] */
+    parley_status (*write)(const parley_host *host, parley_id operation, const char *bytes,
+                           size_t size);
+    parley_status (*finish)(const parley_host *host, parley_id operation); /* [any] */
+    /* `request`: {"blob":"b-…","offset":number?,"bytes":number?}.  [any] */
+    parley_status (*get)(const parley_host *host, parley_id call, const char *request, size_t size,
+                         parley_id *operation);
+    parley_status (*stop)(const parley_host *host, parley_id operation); /* no event follows [any] */
+} parley_host_blob_v1;
 
 /* The bytes of a secret, for a plugin that cannot do with the host placing it: the manifest declares
    the field with "tier": "reveal", and the operator's `reveal:` grants it. */

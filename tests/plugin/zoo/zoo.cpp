@@ -180,6 +180,45 @@ parley_status start_kv(parley_id call, std::string const& text) {
     return status < 0 ? status : PARLEY_PENDING;
 }
 
+// "TIMES CHUNK": so often, then finish.
+void pump_blob(parley_id call) {
+    auto& job = jobs[call];
+    auto const* blobs = service<parley_host_blob_v1>(PARLEY_HOST_BLOB);
+    while (job.left > 0) {
+        --job.left;
+        auto status = blobs->write(host, job.operation, job.text.data(), job.text.size());
+        if (status == PARLEY_PAUSE) return;
+    }
+    blobs->finish(host, job.operation);
+}
+
+parley_status start_blob(parley_id call, std::string const& word, std::string const& text) {
+    auto const* blobs = service<parley_host_blob_v1>(PARLEY_HOST_BLOB);
+    if (!blobs) return PARLEY_E_UNSUPPORTED;
+    auto& job = jobs[call] = {word, "", "", 0, 0, 0, 0};
+    if (word == "blobget") {
+        auto status = blobs->get(host, call, text.data(), text.size(), &job.operation);
+        return status < 0 ? status : PARLEY_PENDING;
+    }
+    job.left = atoi(text.c_str());
+    job.text = text.substr(text.find(' ') + 1);
+    auto status = blobs->put(host, call, &job.operation);
+    if (status < 0) return status;
+    pump_blob(call);
+    return PARLEY_PENDING;
+}
+
+void on_blob(void*, parley_id call, parley_id, std::uint32_t kind, char const* bytes,
+             std::size_t size) {
+    auto& job = jobs[call];
+    std::string text(bytes, size);
+    if (kind == PARLEY_BLOB_DATA) {
+        job.out += text;
+        return;
+    }
+    finish(call, job.out + (kind == PARLEY_BLOB_DONE ? " DONE " : " FAILED ") + text);
+}
+
 parley_status start_reveal(parley_id call, std::string const& name) {
     auto const* reveal = service<parley_host_reveal_v1>(PARLEY_HOST_REVEAL);
     jobs[call] = {"reveal", "", "", 0, 0, 0, 0};
@@ -297,6 +336,7 @@ parley_status invoke(void*, parley_id call, std::uint32_t, char const* request, 
                PARLEY_PENDING;
     if (word == "http") return start_http(call, rest);
     if (word == "tcp") return start_stream(call, rest);
+    if (word == "blobput" || word == "blobget") return start_blob(call, word, rest);
     if (word == "reveal") return start_reveal(call, rest);
     if (word == "kv") return start_kv(call, rest);
     if (word == "timer") {
@@ -353,7 +393,9 @@ void on_ack(void*, parley_id call, char const* cursor, std::size_t size) {
 }
 
 void on_resume(void*, parley_id call) {
-    if (jobs.count(call) && jobs[call].kind == "pump") pump(call);
+    if (!jobs.count(call)) return;
+    if (jobs[call].kind == "pump") pump(call);
+    if (jobs[call].kind == "blobput") pump_blob(call);
 }
 
 parley_status create(parley_host const* given, char const*, std::size_t, void** self) {
@@ -372,7 +414,7 @@ void const* get_interface(void*, char const* id) {
     static parley_skill_v1 const skill{sizeof skill, 0, invoke, nullptr, nullptr, nullptr};
     static parley_event_sink_v1 const http{sizeof http, 0, on_http},
         stream{sizeof stream, 0, on_stream}, timer{sizeof timer, 0, on_timer},
-        kv{sizeof kv, 0, on_kv}, reveal{sizeof reveal, 0, on_reveal};
+        kv{sizeof kv, 0, on_kv}, reveal{sizeof reveal, 0, on_reveal}, blob{sizeof blob, 0, on_blob};
     static parley_ack_sink_v1 const ack{sizeof ack, 0, on_ack};
     static parley_flow_sink_v1 const flow{sizeof flow, 0, on_resume};
     std::string asked(id);
@@ -382,6 +424,7 @@ void const* get_interface(void*, char const* id) {
     if (asked == PARLEY_SINK_TIMER) return &timer;
     if (asked == PARLEY_SINK_KV) return &kv;
     if (asked == PARLEY_SINK_REVEAL) return &reveal;
+    if (asked == PARLEY_SINK_BLOB) return &blob;
     if (asked == PARLEY_SINK_ACK) return &ack;
     if (asked == PARLEY_SINK_FLOW) return &flow;
     return nullptr;
