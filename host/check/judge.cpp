@@ -131,6 +131,8 @@ void Judge::hear(std::uint16_t type, std::uint64_t id, std::string_view body, Ve
             return hear_write(id, body.substr(0, length), verdict);
         case PARLEY_F_KV:
             return look_for_canary("the store", body, verdict);
+        case PARLEY_F_BLOB_WRITE:
+            return look_for_canary("a blob", body, verdict);
         case PARLEY_F_REVEAL:
             if (!take_number(body, call) || !is("secret-undeclared")) return;
             if (auto const* field = spec_.file->manifest().secret(body);

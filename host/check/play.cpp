@@ -27,7 +27,7 @@ constexpr std::string_view canary = "canary-3f9c1ab77d02e5-of-parley-plugin-chec
 
 // Services that parley-worker-check can play.
 constexpr std::string_view doubles[] = {PARLEY_HOST_HTTP, PARLEY_HOST_STREAM, PARLEY_HOST_TIMER,
-                                        PARLEY_HOST_KV, PARLEY_HOST_REVEAL};
+                                        PARLEY_HOST_KV, PARLEY_HOST_REVEAL, PARLEY_HOST_BLOB};
 
 bool is(Rule const& rule, std::string_view name) {
     return rule.name == name;
@@ -42,13 +42,7 @@ std::string reason_to_skip(Rule const& rule, Subject const& subject) {
     for (auto const& id : manifest.needs)
         if (std::find(std::begin(doubles), std::end(doubles), id) == std::end(doubles))
             return "there is no double of " + id;
-    auto asks = [&](std::string_view id) {
-        auto in = [id](auto const& list) {
-            return std::find(list.begin(), list.end(), id) != list.end();
-        };
-        return in(manifest.needs) || in(manifest.optional);
-    };
-    bool goes_out = asks(PARLEY_HOST_HTTP) || asks(PARLEY_HOST_STREAM);
+    bool goes_out = manifest.asks_for(PARLEY_HOST_HTTP) || manifest.asks_for(PARLEY_HOST_STREAM);
     if ((is(rule, "secret-undeclared") || is(rule, "secret-slot")) && !goes_out && !reveals)
         return "it asks for no service that takes a secret";
     if (is(rule, "secret-canary") && !reveals) return "no secret is ever revealed to it";

@@ -43,7 +43,6 @@ public:
 
     WorkerDeps const& deps() const override { return deps_; }
     WorkerSpec const& spec() const override { return spec_; }
-    bool may_use_blobs() const override;
     void tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes,
               bool last) override;
     void tell_secret(std::uint64_t operation, std::uint32_t kind, std::string_view bytes) override;

@@ -13,21 +13,6 @@
 // The half of a worker's life that stands between its plugin and the services.
 namespace parley {
 
-namespace {
-
-bool names(Manifest const& manifest, std::string_view service) {
-    auto in = [service](auto const& list) {
-        return std::find(list.begin(), list.end(), service) != list.end();
-    };
-    return in(manifest.needs) || in(manifest.optional);
-}
-
-}  // namespace
-
-bool Life::may_use_blobs() const {
-    return names(spec_.file->manifest(), PARLEY_HOST_BLOB);
-}
-
 void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view body) {
     std::uint64_t call = 0;
     std::uint32_t number = 0, length = 0;
@@ -42,7 +27,8 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
                           : type == PARLEY_F_BLOB_PUT    ? PARLEY_HOST_BLOB
                           : type == PARLEY_F_BLOB_GET    ? PARLEY_HOST_BLOB
                                                          : PARLEY_HOST_TIMER;
-    if (!names(spec_.file->manifest(), service) && holds("service-declared")) return end(std::string("the manifest does not name ") + service);
+    if (!spec_.file->manifest().asks_for(service) && holds("service-declared"))
+        return end(std::string("the manifest does not name ") + service);
     if (operations_.size() >= limits::egress_per_worker)
         return end("the worker has too many operations open");
     std::shared_ptr<Operation> operation;

@@ -446,6 +446,11 @@ bool Manifest::has_role(std::string_view role) const {
     return std::find(roles.begin(), roles.end(), role) != roles.end();
 }
 
+bool Manifest::asks_for(std::string_view service) const {
+    return std::find(needs.begin(), needs.end(), service) != needs.end() ||
+           std::find(optional.begin(), optional.end(), service) != optional.end();
+}
+
 SecretField const* Manifest::secret(std::string_view name) const {
     auto found = std::find_if(secrets.begin(), secrets.end(),
                               [name](auto const& field) { return field.name == name; });

@@ -94,6 +94,7 @@ struct Manifest {
     Digest digest{};         // of text
 
     bool has_role(std::string_view role) const;
+    bool asks_for(std::string_view service) const;  // it needs it, or uses it where it is
     SecretField const* secret(std::string_view name) const;
 };
 

@@ -20,7 +20,6 @@ public:
     virtual ~Desk() = default;
     virtual WorkerDeps const& deps() const = 0;
     virtual WorkerSpec const& spec() const = 0;
-    virtual bool may_use_blobs() const = 0;  // by the manifest
     // An event for the plugin. After the last one the operation is dropped, so nothing of it may be
     // touched then.
     virtual void tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes,

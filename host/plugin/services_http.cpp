@@ -101,17 +101,29 @@ bool is_media_type(std::string_view text) {
            is_token(text.substr(slash + 1));
 }
 
-Result<std::string> read_blob(Desk const& desk, std::string_view id) {
-    auto* blobs = desk.deps().blobs;
-    if (!blobs || !desk.may_use_blobs())
-        return Error(Fault::denied, "the manifest does not name " PARLEY_HOST_BLOB);
-    TRY(blob, blobs->open(desk.spec().name, id));
-    return blob->read(0, blob->size());
-}
+// Who asks, and where a request would be made; without a desk it is only judged.
+struct Asker {
+    Manifest const& manifest;
+    Desk const* desk;
+
+    Result<> may_use_blobs() const {
+        if (!manifest.asks_for(PARLEY_HOST_BLOB))
+            return Error(Fault::denied, "the manifest does not name " PARLEY_HOST_BLOB);
+        if (desk && !desk->deps().blobs)
+            return Error(Fault::unavailable, "there are no blobs here");
+        return ok();
+    }
+    Result<std::string> read_blob(std::string_view id) const {
+        MUST(may_use_blobs());
+        if (!desk) return std::string();
+        TRY(blob, desk->deps().blobs->open(desk->spec().name, id));
+        return blob->read(0, blob->size());
+    }
+};
 
 // A multipart/form-data body of the request's parts. Its boundary is a digest of all that is in
 // it, so nothing that is in it can hold the boundary.
-Result<> read_parts(json::value const& parts, Desk const& desk, Asked& asked) {
+Result<> read_parts(json::value const& parts, Asker const& asker, Asked& asked) {
     if (!parts.is_array() || parts.get_array().empty() ||
         parts.get_array().size() > limits::form_parts)
         return bad("parts is not a list, empty or too long");
@@ -129,7 +141,7 @@ Result<> read_parts(json::value const& parts, Desk const& desk, Asked& asked) {
                 return bad("the type of the part " + visible(name) + " is none");
             head += "; filename=\"" + quoted(text_at(part, "filename", "file")) +
                     "\"\r\nContent-Type: " + std::string(type);
-            TRY(bytes, read_blob(desk, id));
+            TRY(bytes, asker.read_blob(id));
             content = std::move(bytes);
         }
         size += content.size();
@@ -145,7 +157,7 @@ Result<> read_parts(json::value const& parts, Desk const& desk, Asked& asked) {
 }
 
 // The body: the plugin's own bytes, a blob of its instance, or a form of such.
-Result<> read_body(json::value const& request, std::string_view body, Desk const& desk,
+Result<> read_body(json::value const& request, std::string_view body, Asker const& asker,
                    Asked& asked) {
     auto id = text_at(request, "body_blob");
     auto const* parts = member(request, "parts");
@@ -153,17 +165,17 @@ Result<> read_body(json::value const& request, std::string_view body, Desk const
         return bad("a body, body_blob and parts exclude each other");
     asked.out.body = body;
     if (!id.empty()) {
-        TRY(bytes, read_blob(desk, id));
+        TRY(bytes, asker.read_blob(id));
         asked.out.body = std::move(bytes);
     }
     if (!parts) return ok();
     for (auto const& [name, value] : asked.out.headers)
         if (same_name(name, "content-type"))
             return bad("with parts, Content-Type is the host's to set");
-    return read_parts(*parts, desk, asked);
+    return read_parts(*parts, asker, asked);
 }
 
-Result<Asked> read_request(std::string_view text, std::string_view body, Desk const& desk) {
+Result<Asked> read_request(std::string_view text, std::string_view body, Asker const& asker) {
     if (text.size() > limits::egress_request_bytes) return bad("the request is too large");
     if (body.size() > limits::egress_body_bytes) return bad("the body is too large");
     TRY(request, parse_json(text));
@@ -178,7 +190,7 @@ Result<Asked> read_request(std::string_view text, std::string_view body, Desk co
     asked.out.origin = asked.url.origin();
     asked.out.path_and_query = asked.url.path_and_query;
     MUST(read_headers(request, asked));
-    MUST(read_body(request, body, desk, asked));
+    MUST(read_body(request, body, asker, asked));
     auto timeout = int_at(request, "timeout_ms", 60'000);
     auto longest = std::chrono::milliseconds(limits::egress_time).count();
     asked.timeout = std::chrono::milliseconds(std::clamp<std::int64_t>(timeout, 1, longest));
@@ -189,11 +201,12 @@ Result<Asked> read_request(std::string_view text, std::string_view body, Desk co
     if (!asked.sse && framing != "none") return bad("framing is neither none nor sse");
     asked.to_blob = bool_at(request, "to_blob", false);
     if (asked.to_blob && asked.sse) return bad("to_blob and framing exclude each other");
-    if (asked.to_blob && (!desk.deps().blobs || !desk.may_use_blobs()))
-        return Error(Fault::denied, "the manifest does not name " PARLEY_HOST_BLOB);
-    if (asked.to_blob && desk.deps().tape) return bad("a tape holds no blobs");
-    if (asked.to_blob) asked.bytes_most = std::min(asked.bytes_most, limits::blob_bytes);
-    TRY(placements, read_placements(member(request, "inject"), desk.spec().file->manifest()));
+    if (asked.to_blob) {
+        MUST(asker.may_use_blobs());
+        if (asker.desk && asker.desk->deps().tape) return bad("a tape holds no blobs");
+        asked.bytes_most = std::min(asked.bytes_most, limits::blob_bytes);
+    }
+    TRY(placements, read_placements(member(request, "inject"), asker.manifest));
     asked.placements = std::move(placements);
     return asked;
 }
@@ -204,7 +217,7 @@ public:
     ~HttpOperation() override { stop(); }
 
     void begin(std::string_view request, std::string_view body) {
-        auto asked = read_request(request, body, desk_);
+        auto asked = read_request(request, body, {desk_.spec().file->manifest(), &desk_});
         if (!asked) return fail(PARLEY_HTTP_FAILED, asked.error());
         asked_ = std::move(*asked);
         told_.method = asked_.out.method;
@@ -492,7 +505,7 @@ std::shared_ptr<Operation> start_http(Desk& desk, std::uint64_t call, std::uint6
 
 Result<> judge_http(WorkerSpec const& spec, std::string_view request, std::string_view body) {
     auto const& manifest = spec.file->manifest();
-    TRY(asked, read_request(request, body, manifest));
+    TRY(asked, read_request(request, body, {manifest, nullptr}));
     TRY(rule, admit_http(spec, asked.url, asked.out.method));
     for (auto const& placement : asked.placements)
         if (!may_receive(*manifest.secret(placement.field), rule, asked.url.host))

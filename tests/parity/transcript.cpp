@@ -37,6 +37,10 @@ constexpr Kind kinds[] = {
     {PARLEY_F_KV, "KV", "cub"},
     {PARLEY_F_END, "END", ""},
     {PARLEY_F_REVEAL, "REVEAL", "c"},
+    {PARLEY_F_BLOB_PUT, "BLOB_PUT", "c"},
+    {PARLEY_F_BLOB_WRITE, "BLOB_WRITE", ""},
+    {PARLEY_F_BLOB_FINISH, "BLOB_FINISH", ""},
+    {PARLEY_F_BLOB_GET, "BLOB_GET", "c"},
 };
 
 Kind const& kind_of(std::uint16_t type) {

@@ -1,5 +1,6 @@
 /* Sends a blob, though its manifest names no such service.
-   Expect: the manifest does not name parley.host.blob/1 */
+   Expect: the manifest does not name parley.host.blob/1
+   Check: egress-undeclared */
 #include "zoo.h"
 
 static void attack(parley_id call) {

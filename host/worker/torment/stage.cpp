@@ -30,8 +30,10 @@ constexpr char const* sink_ids[] = {"",
                                     PARLEY_SINK_STREAM,
                                     PARLEY_SINK_TIMER,
                                     PARLEY_SINK_KV,
-                                    PARLEY_SINK_REVEAL};
+                                    PARLEY_SINK_REVEAL,
+                                    PARLEY_SINK_BLOB};
 constexpr std::size_t operations_most = 64, key_bytes = 256, value_bytes = 65536;
+constexpr std::size_t blob_bytes = 20u << 20;
 constexpr std::size_t log_lines = 200;           // what a host keeps in a second
 constexpr std::size_t told_most = 64u << 20;     // of items, to the judge
 constexpr std::size_t unmapped_most = 4u << 20;  // it counts against the memory of the plugin
@@ -299,6 +301,76 @@ struct Lent {
                          R"({"code":"denied","message":"the operator does not grant it"})", true);
         return PARLEY_OK;
     }
+
+    static parley_status blob_put(parley_host const*, parley_id call, parley_id* operation) {
+        Lock lock(stage->mutex_);
+        auto status = stage->request(call, PARLEY_S_BLOB, operation);
+        if (status != PARLEY_OK) return status;
+        stage->tell(PARLEY_F_BLOB_PUT, *operation, {bytes_of(call)});
+        if (stage->manner.world == Manner::World::failing)
+            stage->queue(*operation, PARLEY_BLOB_FAILED,
+                         R"({"code":"limit","message":"the instance keeps too many bytes"})", true);
+        else
+            stage->drafts_[*operation];
+        return PARLEY_OK;
+    }
+    static parley_status blob_write(parley_host const*, parley_id operation, char const* bytes,
+                                    std::size_t size) {
+        Lock lock(stage->mutex_);
+        if (size > PARLEY_CREDIT) return PARLEY_E_LIMIT;
+        if (!stage->operations_.contains(operation)) return PARLEY_E_STALE;
+        if (++stage->requests_made_ == stage->manner.refuses) return PARLEY_E_LIMIT;
+        stage->tell(PARLEY_F_BLOB_WRITE, operation, {view(bytes, size)});
+        auto draft = stage->drafts_.find(operation);
+        if (draft == stage->drafts_.end()) return PARLEY_OK;  // it has failed; the event is under way
+        draft->second += view(bytes, size);
+        if (draft->second.size() <= blob_bytes) return PARLEY_OK;
+        stage->drafts_.erase(draft);
+        stage->queue(operation, PARLEY_BLOB_FAILED,
+                     R"({"code":"limit","message":"a blob may not be so large"})", true);
+        return PARLEY_OK;
+    }
+    static parley_status blob_finish(parley_host const*, parley_id operation) {
+        using World = Manner::World;
+        Lock lock(stage->mutex_);
+        if (!stage->operations_.contains(operation)) return PARLEY_E_STALE;
+        stage->tell(PARLEY_F_BLOB_FINISH, operation, {});
+        auto draft = stage->drafts_.extract(operation);
+        auto world = stage->manner.world;
+        if (!draft || world == World::silent || world == World::stalling) return PARLEY_OK;
+        // No digest is at hand here, and a plugin must not know how a blob gets its name.
+        auto number = std::to_string(stage->blobs_.size() + 1);
+        auto id = "b-" + std::string(64 - number.size(), '0') + number;
+        stage->blobs_[id] = std::move(draft.mapped());
+        stage->answer_blob(operation, id);
+        return PARLEY_OK;
+    }
+    static parley_status blob_get(parley_host const*, parley_id call, char const* request,
+                                  std::size_t size, parley_id* operation) {
+        using World = Manner::World;
+        Lock lock(stage->mutex_);
+        if (size > PARLEY_FRAME_BODY_MAX) return PARLEY_E_LIMIT;
+        auto status = stage->request(call, PARLEY_S_BLOB, operation);
+        if (status != PARLEY_OK) return status;
+        stage->tell(PARLEY_F_BLOB_GET, *operation, {bytes_of(call), view(request, size)});
+        auto world = stage->manner.world;
+        if (world == World::silent) return PARLEY_OK;
+        if (world == World::failing) {
+            stage->queue(*operation, PARLEY_BLOB_FAILED,
+                         R"({"code":"not_found","message":"there is no such blob"})", true);
+            return PARLEY_OK;
+        }
+        // One that only a request made up by the schema speaks of is there too.
+        std::string id = "b-" + std::string(64, '0'), content = "what lies in a file";
+        for (auto const& [known, bytes] : stage->blobs_)
+            if (view(request, size).find(known) != std::string_view::npos)
+                id = known, content = bytes;
+        for (std::size_t at = 0; at < content.size(); at += PARLEY_FRAME_BODY_MAX)
+            stage->queue(*operation, PARLEY_BLOB_DATA, content.substr(at, PARLEY_FRAME_BODY_MAX),
+                         false);
+        if (world != World::stalling) stage->answer_blob(*operation, id);
+        return PARLEY_OK;
+    }
 };
 
 namespace {
@@ -310,6 +382,9 @@ constexpr parley_host_timer_v1 timer_service{sizeof timer_service, 0, Lent::time
 constexpr parley_host_kv_v1 kv_service{sizeof kv_service, 0, Lent::kv_get, Lent::kv_put,
                                        Lent::kv_remove};
 constexpr parley_host_reveal_v1 reveal_service{sizeof reveal_service, 0, Lent::reveal_get};
+constexpr parley_host_blob_v1 blob_service{
+    sizeof blob_service, 0, Lent::blob_put, Lent::blob_write, Lent::blob_finish, Lent::blob_get,
+    Lent::end};
 
 }  // namespace
 
@@ -325,6 +400,7 @@ void const* Lent::get_interface(parley_host const*, char const* id) {
     if (name == PARLEY_HOST_TIMER) return &timer_service;
     if (name == PARLEY_HOST_KV) return &kv_service;
     if (name == PARLEY_HOST_REVEAL) return &reveal_service;
+    if (name == PARLEY_HOST_BLOB) return &blob_service;
     return nullptr;
 }
 
@@ -648,12 +724,16 @@ void Stage::answer_http(parley_id id, std::string_view request) {
             true);
     bool is_garbled = manner.world == World::garbled;
     bool has_events = request.find(R"("sse")") != request.npos;
+    bool to_blob = request.find(R"("to_blob":true)") != request.npos;
     queue(id, PARLEY_HTTP_HEAD,
           is_garbled   ? R"({"status":500,"headers":[["content-type","text/html"]]})"
           : has_events ? R"({"status":200,"headers":[["content-type","text/event-stream"]]})"
                        : R"({"status":200,"headers":[["content-type","application/json"]]})",
           false);
     if (manner.world == World::stalling) return;
+    if (to_blob && !is_garbled)
+        return queue(id, PARLEY_HTTP_DONE,
+                     R"({"blob":"b-)" + std::string(64, '0') + R"(","bytes":19})", true);
     if (has_events && !is_garbled) {
         queue(id, PARLEY_HTTP_EVENT, R"({"event":"message","data":"{}","id":""})", false);
         queue(id, PARLEY_HTTP_EVENT, R"({"event":"message","data":"[DONE]","id":""})", false);
@@ -675,6 +755,16 @@ void Stage::answer_stream(parley_id id) {
     if (manner.world != World::garbled) return;
     queue(id, PARLEY_STREAM_DATA, std::string("\xff\xfe\0:\r\n\r\n:::: \r", 14), false);
     queue(id, PARLEY_STREAM_CLOSED, "{}", true);
+}
+
+// After a put and a get.
+void Stage::answer_blob(parley_id operation, std::string const& id) {
+    auto size = std::to_string(blobs_.contains(id) ? blobs_[id].size() : 19);
+    queue(operation, PARLEY_BLOB_DONE,
+          manner.world == Manner::World::garbled
+              ? "\xff{\"blob\":7"
+              : R"({"blob":")" + id + R"(","bytes":)" + size + "}",
+          true);
 }
 
 // ---- What is told -------------------------------------------------------------------------------

@@ -98,6 +98,7 @@ private:
     void queue(parley_id operation, std::uint32_t kind, std::string bytes, bool is_last);
     void answer_http(parley_id operation, std::string_view request);
     void answer_stream(parley_id operation);
+    void answer_blob(parley_id operation, std::string const& id);
     bool deliver(Event const& event);
     bool resume();
     bool fire();
@@ -111,7 +112,7 @@ private:
     parley_entry const* entry_ = nullptr;
     void* self_ = nullptr;
     void const* roles_[5] = {};
-    parley_event_sink_v1 const* sinks_[6] = {};
+    parley_event_sink_v1 const* sinks_[7] = {};
 
     std::mutex mutex_;
     std::condition_variable changed_;
@@ -119,6 +120,8 @@ private:
     std::map<parley_id, Operation> operations_;
     std::deque<Event> events_;
     std::map<std::string, std::string> store_;
+    std::map<parley_id, std::string> drafts_;   // blobs that are being written
+    std::map<std::string, std::string> blobs_;  // by id
     std::uint64_t next_call_ = 0, next_operation_ = 1, activity_ = 0, requests_made_ = 0, now_ = 0;
     std::size_t lines_ = 0, told_bytes_ = 0;
     bool is_alive_ = false;  // between create and the end of destroy
