@@ -53,6 +53,7 @@ std::string usage_item(Usage const& usage) {
     out.begin('{').pair("type", "usage").pair("input", usage.input).pair("output", usage.output);
     if (usage.cache_read >= 0) out.pair("cache_read", usage.cache_read);
     if (usage.cache_write >= 0) out.pair("cache_write", usage.cache_write);
+    if (usage.reasoning >= 0) out.pair("reasoning", usage.reasoning);
     return out.end('}').take();
 }
 

@@ -48,7 +48,8 @@ public:
     virtual bool is_complete() const = 0;
     // The last items: usage, state, calls, stop. False, with why(), when they make no sense.
     virtual bool finish(std::vector<std::string>& items) = 0;
-    // Only what is known of the usage, for an answer that failed.
+    // The usage of an answer that failed, where the server has counted to its end: of a half the
+    // host knows nothing, and takes all that it might have cost.
     virtual void add_usage(std::vector<std::string>& items) const = 0;
     // The body to send when a complete answer is only a part of one; empty when it is all.
     virtual std::string next_body() { return {}; }
@@ -69,6 +70,7 @@ private:
 struct Usage {
     std::int64_t input = 0, output = 0;              // input with what came from or went to a cache
     std::int64_t cache_read = -1, cache_write = -1;  // -1: not told
+    std::int64_t reasoning = -1;                     // a part of the output
 };
 std::string usage_item(Usage const& usage);
 // A count, or -1.

@@ -21,12 +21,14 @@ struct Told {
     std::int64_t status = 0;  // some servers put it into the body
 };
 
-// {"error":{"message","type","code"}}, {"error":"…"}, or something else that is shown as it is.
+// {"error":{"message","type","code"}}, the same in a "response", {"error":"…"}, or something else
+// that is shown as it is.
 Told told_in(std::string_view body) {
     Told out;
     Json const whole = Json::parse(body);
-    Json const error =
-        whole["error"].is_null() || !whole["error"].exists() ? whole : whole["error"];
+    Json error = whole["error"];
+    if (error.is_null() || !error.exists()) error = whole["response"]["error"];
+    if (!error.is_object() && !error.is_string()) error = whole;
     if (error.is_object()) {
         out.message = error["message"].text(error["detail"].text());
         out.code = error["code"].text(error["details"]["error_code"].text());
@@ -45,12 +47,12 @@ Told told_in(std::string_view body) {
 
 bool is_about_money(Told const& told) {
     static constexpr std::string_view words[] = {
-        "insufficient_quota",           "credit_balance_exhausted",    "billing_hard_limit_reached",
-        "billing_not_active",           "insufficient_balance",        "billing_error",
-        "enforced_spend_limit_reached", "contract_spend_limit_reached"};
-    return std::any_of(std::begin(words), std::end(words), [&](std::string_view word) {
-        return told.code == word || told.type == word;
-    });
+        "insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached",
+        "billing_not_active", "insufficient_balance",     "billing_error"};
+    auto says = [&](std::string_view word) { return told.code == word || told.type == word; };
+    // Of one of several kinds, or of one that is yet to be invented.
+    return told.code.find("spend_limit") != told.code.npos ||
+           std::any_of(std::begin(words), std::end(words), says);
 }
 
 // Sets the code, and whether a repeat makes sense.
@@ -63,6 +65,8 @@ void judge(Failure& failure, std::int64_t status, Told const& told) {
     if (status == 401 || status == 403) return set("auth", false);
     if (status == 429) return set("rate", true);
     if (status == 413) return set("limit", false);
+    // No such model, or no longer: a matter of the place, not of the request.
+    if (status == 404 || status == 410) return set("peer", false);
     if (status == 503 || status == 529) return set("overloaded", true);
     if (status == 408 || status == 409 || status >= 500) return set("peer", true);
     set("invalid", false);
@@ -114,14 +118,44 @@ std::optional<std::chrono::sys_seconds> instant_in(std::string_view text) {
     return out && text[19] == '.' ? *out + std::chrono::seconds(1) : out;
 }
 
-// Of the rates that are used up, the last one to be given again.
-std::optional<std::chrono::sys_seconds> reset_in(HttpHead const& head) {
-    std::optional<std::chrono::sys_seconds> out;
+// A duration as Go writes it, in milliseconds: "6m0s", "1.5s", "20ms".
+std::optional<double> duration_in(std::string_view text) {
+    static constexpr std::pair<std::string_view, double> units[] = {
+        {"ms", 1},    {"h", 3'600'000},  {"m", 60'000}, {"s", 1000},
+        {"us", 1e-3}, {"\u00b5s", 1e-3}, {"ns", 1e-6}};
+    if (text.empty() || text.size() > 64) return {};
+    double out = 0;
+    while (!text.empty()) {
+        auto const digits = text.substr(0, text.find_first_not_of("0123456789."));
+        auto const number = number_in(digits);
+        text.remove_prefix(digits.size());
+        auto const unit = std::find_if(std::begin(units), std::end(units), [&](auto const& one) {
+            return text.starts_with(one.first);
+        });
+        if (!number || unit == std::end(units)) return {};
+        out += *number * unit->second;
+        text.remove_prefix(unit->first.size());
+    }
+    return std::isfinite(out) ? std::optional(out) : std::nullopt;
+}
+
+// Of the rates that are used up, how long the last one to be given again still takes, in
+// milliseconds. One vendor names the moment, the other the time until then.
+std::optional<double> reset_in(HttpHead const& head,
+                               std::optional<std::chrono::sys_seconds> const& now) {
+    std::optional<double> out;
+    auto const last = [&](std::optional<double> wait) {
+        if (wait && (!out || *wait > *out)) out = wait;
+    };
     for (std::string const rate : {"requests", "tokens", "input-tokens", "output-tokens"}) {
         auto const name = "anthropic-ratelimit-" + rate;
-        if (head.header(name + "-remaining") != "0") continue;
-        auto const reset = instant_in(head.header(name + "-reset"));
-        if (reset && (!out || *reset > *out)) out = reset;
+        auto const until = instant_in(head.header(name + "-reset"));
+        if (now && until && head.header(name + "-remaining") == "0") {
+            last(static_cast<double>((*until - *now).count()) * 1000);
+        }
+        if (head.header("x-ratelimit-remaining-" + rate) == "0") {
+            last(duration_in(head.header("x-ratelimit-reset-" + rate)));
+        }
     }
     return out;
 }
@@ -134,9 +168,12 @@ std::int64_t bounded(double ms) {
 std::int64_t status_of(Told const& told) {
     if (told.status >= 300) return told.status;
     static constexpr std::pair<std::string_view, int> types[] = {
-        {"invalid_request_error", 400}, {"authentication_error", 401}, {"permission_error", 403},
-        {"not_found_error", 404},       {"request_too_large", 413},    {"rate_limit_error", 429},
-        {"rate_limit_exceeded", 429},   {"overloaded_error", 529}};
+        {"invalid_request_error", 400}, {"authentication_error", 401},
+        {"permission_error", 403},      {"not_found_error", 404},
+        {"request_too_large", 413},     {"rate_limit_error", 429},
+        {"rate_limit_exceeded", 429},   {"overloaded_error", 529},
+        {"server_is_overloaded", 503},  {"slow_down", 503},
+        {"invalid_prompt", 400},        {"context_length_exceeded", 400}};
     for (auto const& [type, status] : types) {
         if (told.type == type || told.code == type) return status;
     }
@@ -150,9 +187,9 @@ std::int64_t retry_after_ms(HttpHead const& head) {
     auto const text = head.header("retry-after");
     if (auto const seconds = number_in(text)) return bounded(*seconds * 1000);
     auto const now = date_in(head.header("date"));
-    if (!now) return 0;
-    auto const until = text.empty() ? reset_in(head) : date_in(text);
-    return until ? bounded(static_cast<double>((*until - *now).count()) * 1000) : 0;
+    if (text.empty()) return bounded(reset_in(head, now).value_or(0));
+    auto const until = date_in(text);
+    return now && until ? bounded(static_cast<double>((*until - *now).count()) * 1000) : 0;
 }
 
 Failure failure_of(HttpHead const& head, std::string_view body) {

@@ -18,8 +18,8 @@ parley::Failure failure_of(parley::HttpHead const& head, std::string_view body);
 parley::Failure failure_in_stream(std::string_view data);
 
 // From retry-after-ms, or retry-after as seconds or as a date, or when a rate that is used up comes
-// back (both measured from the answer's own date, so that clocks need not agree); 0 when the server
-// says nothing usable.
+// back, as a moment or as a duration; at most an hour. Moments are measured from the answer's own
+// date, so that clocks need not agree. 0 when the server says nothing usable.
 std::int64_t retry_after_ms(parley::HttpHead const& head);
 
 }  // namespace model_wire

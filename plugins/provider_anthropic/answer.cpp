@@ -51,6 +51,7 @@ Answer::Took Answer::take_event(Json const& event, std::vector<std::string>& ite
     } else if (type == "message_delta") {
         take_usage(event["usage"]);
         take_stop(event["delta"]);
+        is_counted_ = true;
     } else if (type == "message") {
         fine = take_whole(event, items);
     } else if (type == "message_stop") {
@@ -72,7 +73,7 @@ bool Answer::take_whole(Json const& message, std::vector<std::string>& items) {
     }
     take_usage(message["usage"]);
     take_stop(message);
-    is_done_ = true;
+    is_done_ = is_counted_ = true;
     return true;
 }
 
@@ -156,6 +157,10 @@ void Answer::take_stop(Json const& event) {
 }
 
 void Answer::add_usage(std::vector<std::string>& items) const {
+    if (is_counted_) tell_usage(items);
+}
+
+void Answer::tell_usage(std::vector<std::string>& items) const {
     if (!usage_) return;
     auto sum = *usage_;
     sum.input += before_.input;
@@ -214,7 +219,7 @@ std::string Answer::next_body() {
     usage_.reset();
     open_.clear();
     stop_.clear();
-    is_done_ = false;
+    is_done_ = is_counted_ = false;
     return body_.head + R"(,{"role":"assistant","content":)" + content() + "}" + body_.tail;
 }
 
@@ -222,7 +227,7 @@ bool Answer::finish(std::vector<std::string>& items) {
     if (stop_ == "pause_turn") {
         return garbage("the model paused " + std::to_string(pauses_) + " times without an end");
     }
-    add_usage(items);
+    tell_usage(items);
     std::string_view reason = "end";
     if (stop_ == "refusal")
         reason = "refusal";

@@ -56,6 +56,7 @@ private:
     void take_usage(parley::Json const& usage);
     void take_stop(parley::Json const& event);
     bool take_whole(parley::Json const& message, std::vector<std::string>& items);
+    void tell_usage(std::vector<std::string>& items) const;
     std::string content() const;
 
     Names names_;
@@ -66,7 +67,7 @@ private:
     model_wire::Usage before_;                  // of those that paused
     std::string stop_, detail_;
     int pauses_ = 0;
-    bool is_done_ = false;
+    bool is_done_ = false, is_counted_ = false;
 };
 
 }  // namespace anthropic

@@ -23,7 +23,6 @@ Answer::Took Answer::take(std::string_view data, std::vector<std::string>& items
         return Took::garbage;
     }
     if (chunk["error"].exists() && !chunk["error"].is_null()) return Took::error;
-    if (chunk["usage"].is_object()) take_usage(chunk["usage"]);
     for (Json const choice : chunk["choices"]) {
         // One answer was asked for.
         if (choice["index"].integer() != 0) continue;
@@ -31,6 +30,9 @@ Answer::Took Answer::take(std::string_view data, std::vector<std::string>& items
         if (!take_delta(choice[whole ? "message" : "delta"], items)) return Took::garbage;
         if (choice["finish_reason"].is_string()) finish_ = choice["finish_reason"].text();
     }
+    // Some count as they go; the last one counts all.
+    if (chunk["usage"].is_object()) take_usage(chunk["usage"]);
+    is_counted_ = !finish_.empty() || chunk["choices"].size() == 0;
     return Took::fine;
 }
 
@@ -94,10 +96,15 @@ void Answer::take_usage(Json const& usage) {
     out.cache_read = count_at(usage, {"prompt_tokens_details", "cached_tokens"});
     if (out.cache_read < 0) out.cache_read = count_at(usage, {"prompt_cache_hit_tokens"});
     out.cache_write = count_at(usage, {"prompt_tokens_details", "cache_write_tokens"});
+    out.reasoning = count_at(usage, {"completion_tokens_details", "reasoning_tokens"});
     usage_ = out;
 }
 
 void Answer::add_usage(std::vector<std::string>& items) const {
+    if (is_counted_) tell_usage(items);
+}
+
+void Answer::tell_usage(std::vector<std::string>& items) const {
     if (usage_) items.push_back(model_wire::usage_item(*usage_));
 }
 
@@ -109,7 +116,7 @@ std::string_view Answer::stop_reason() const {
 }
 
 bool Answer::finish(std::vector<std::string>& items) {
-    add_usage(items);
+    tell_usage(items);
     auto const reason = stop_reason();
     // What was filtered away may have been the half of a call.
     if (reason == "refusal") calls_.clear();

@@ -40,6 +40,7 @@ private:
     bool take_delta(parley::Json const& delta, std::vector<std::string>& items);
     bool take_call(parley::Json const& fragment, std::int64_t position);
     void take_usage(parley::Json const& usage);
+    void tell_usage(std::vector<std::string>& items) const;
     Call& call_of(parley::Json const& fragment, std::int64_t position);
     std::string_view stop_reason() const;
 
@@ -47,7 +48,7 @@ private:
     std::vector<Call> calls_;
     std::optional<model_wire::Usage> usage_;
     std::string finish_;
-    bool is_done_ = false, is_refusal_ = false;
+    bool is_done_ = false, is_refusal_ = false, is_counted_ = false;
 };
 
 }  // namespace openai

@@ -402,7 +402,7 @@ TEST_CASE("each status of the service has its code, and says whether to try agai
         {401, "[]", "authentication_error", "", "auth", false, 0},
         {402, "[]", "billing_error", "", "money", false, 0},
         {403, "[]", "permission_error", "", "auth", false, 0},
-        {404, "[]", "not_found_error", "", "invalid", false, 0},
+        {404, "[]", "not_found_error", "", "peer", false, 0},
         {408, "[]", "x", "", "peer", true, 0},
         {409, "[]", "conflict_error", "", "peer", true, 0},
         {413, "[]", "request_too_large", "", "limit", false, 0},
@@ -485,7 +485,7 @@ TEST_CASE("an error inside the stream is an error, and what was used stays told"
         CHECK(chat.answer()["code"].text() == row.code);
         CHECK(chat.answer()["retryable"].boolean() == row.retryable);
         CHECK(chat.call().text() == "half");
-        CHECK(chat.only("usage")["input"].integer() == 10);
+        CHECK(chat.call().items("usage").empty());
         CHECK(chat.call().items("stop").empty());
     }
 }
@@ -496,7 +496,15 @@ TEST_CASE("an answer without its end is cut off, and nothing of it is done", "[a
     CHECK(chat.answer()["code"].text() == "cut_off");
     CHECK(chat.answer()["retryable"].boolean());
     CHECK(chat.call().items("call").empty());
-    CHECK(chat.only("usage")["input"].integer() == 10);
+    CHECK(chat.call().items("usage").empty());
+}
+
+TEST_CASE("of an answer that failed the usage is told when it was counted to its end",
+          "[anthropic]") {
+    Chat chat;
+    chat.play({started(), tool(0, "t", ""), end(0), because("tool_use", "", 7), done});
+    CHECK(chat.answer()["code"].text() == "peer");
+    CHECK(chat.only("usage")["output"].integer() == 7);
 }
 
 TEST_CASE("garbage ends the answer", "[anthropic]") {

@@ -393,6 +393,13 @@ TEST_CASE("an answer that breaks off is cut off, may be tried again, and keeps i
         CHECK(chat.call().items("usage").size() == 1);
         CHECK(chat.call().items("stop").empty());
     }
+    SECTION("while it counts as it goes, which is no count of the whole") {
+        Chat chat;
+        chat.play(
+            {R"({"choices":[{"index":0,"delta":{"content":"x"}}],"usage":{"prompt_tokens":5,"completion_tokens":1}})"});
+        CHECK(chat.answer()["code"].text() == "cut_off");
+        CHECK(chat.call().items("usage").empty());
+    }
     SECTION("by a broken connection, in the middle of a call") {
         Chat chat;
         chat.head();
@@ -508,7 +515,8 @@ TEST_CASE("each status has its code, and says whether to try again", "[openai]")
         {401, "[]", R"({"error":{"message":"Incorrect API key"}})", "auth", false, 0},
         {402, "[]", "{}", "money", false, 0},
         {403, "[]", "", "auth", false, 0},
-        {404, "[]", R"({"error":{"message":"no such model"}})", "invalid", false, 0},
+        {404, "[]", R"({"error":{"message":"no such model"}})", "peer", false, 0},
+        {410, "[]", "", "peer", false, 0},
         {413, "[]", "", "limit", false, 0},
         {422, "[]", "", "invalid", false, 0},
         {301, R"([["Location","https://elsewhere.example"]])", "", "invalid", false, 0},
@@ -532,6 +540,30 @@ TEST_CASE("each status has its code, and says whether to try again", "[openai]")
         {429, R"([["x-should-retry","true"]])", R"({"error":{"type":"insufficient_quota"}})",
          "money", false, 0},
         {429, "[]", R"({"error":{"code":"credit_balance_exhausted"}})", "money", false, 0},
+        {429, "[]", R"({"error":{"code":"project_spend_limit_reached"}})", "money", false, 0},
+        {429, R"([["x-ratelimit-remaining-requests","0"],["x-ratelimit-reset-requests","6m0s"]])", "",
+         "rate", true, 360000},
+        {429, R"([["x-ratelimit-remaining-tokens","0"],["x-ratelimit-reset-tokens","1.5s"]])", "",
+         "rate", true, 1500},
+        {429, R"([["x-ratelimit-remaining-tokens","0"],["x-ratelimit-reset-tokens","20ms"]])", "",
+         "rate", true, 20},
+        {429,
+         R"([["x-ratelimit-remaining-requests","0"],["x-ratelimit-reset-requests","20ms"],)"
+         R"(["x-ratelimit-remaining-tokens","0"],["x-ratelimit-reset-tokens","1m2.25s"]])",
+         "", "rate", true, 62250},
+        {429, R"([["x-ratelimit-remaining-tokens","9"],["x-ratelimit-reset-tokens","1m"]])", "",
+         "rate", true, 0},
+        {429, R"([["x-ratelimit-remaining-tokens","0"],["x-ratelimit-reset-tokens","900h"]])", "",
+         "rate", true, 3600000},
+        {429,
+         R"([["retry-after","2"],["x-ratelimit-remaining-tokens","0"],["x-ratelimit-reset-tokens","1m"]])",
+         "", "rate", true, 2000},
+        {429, R"([["x-ratelimit-remaining-tokens","0"],["x-ratelimit-reset-tokens","soon"]])", "",
+         "rate", true, 0},
+        {429, R"([["x-ratelimit-remaining-tokens","0"],["x-ratelimit-reset-tokens","5"]])", "",
+         "rate", true, 0},
+        {429, R"([["x-ratelimit-remaining-tokens","0"],["x-ratelimit-reset-tokens","-1s"]])", "",
+         "rate", true, 0},
         {429, R"([["x-should-retry","false"],["retry-after","5"]])", "", "rate", false, 0},
         {400, R"([["X-Should-Retry","true"],["retry-after","1"]])", "", "invalid", true, 1000},
         {500, "[]", "oops", "peer", true, 0},
