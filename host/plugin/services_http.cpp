@@ -278,8 +278,10 @@ private:
         if (auto const& tape = desk_.deps().tape; tape && tape->is_playing()) return play(*tape);
         auto out = asked_.out;
         if (with_secrets)
-            if (auto placed = place_all(out); !placed)
+            if (auto placed = place_all(out); !placed) {
+                desk_.stayed(call_);
                 return fail(PARLEY_HTTP_FAILED, placed.error());
+            }
         FetchRequest request;
         request.method = out.method;
         request.url = out.origin + out.path_and_query;
