@@ -14,6 +14,8 @@ constexpr std::size_t json_depth = 64;                    // deeper is an attack
 constexpr std::size_t manifest_bytes = 64 * 1024;         // sdk: part of the ABI
 constexpr std::size_t plugin_id_bytes = 64;                // sdk: part of the manifest's schema
 constexpr std::size_t config_bytes = 1024 * 1024;         // a YAML file larger than this is a mistake
+constexpr std::size_t price_table_bytes = 1024 * 1024;    // it comes with the host; ten times what it is
+constexpr int price_table_days = 60;                      // older, and prices are likely to have changed
 constexpr std::size_t yaml_nodes = 20'000;                // alias bombs end here
 constexpr std::size_t frame_bytes = 64 * 1024;            // worker link: one frame's body
 constexpr std::size_t worker_message_bytes = 32u << 20;   // worker link: a message of many frames
@@ -74,7 +76,12 @@ constexpr std::size_t sse_line_bytes = 1024 * 1024;
 
 // Turns.
 constexpr int model_calls_per_turn = 32;                  // a loop ends here even without a budget
-constexpr int retries_per_model_call = 2;                 // for retryable faults, with back-off
+constexpr int retries_per_model_call = 2;                 // of each model asked, with back-off
+constexpr std::size_t model_fallbacks = 8;                // that one call may fall back to, in all
+constexpr auto model_retry_first = 500ms;                 // doubles to the last; a quarter is left to chance
+constexpr auto model_retry_last = 8s;
+constexpr auto model_wait_most = 1h;                      // that a service may ask for
+constexpr auto model_wait_before_fallback = 30s;          // where one is left, a longer wait is not waited
 constexpr std::size_t inbox_items = 256;                  // per session; more is refused, loudly
 constexpr std::size_t hot_sessions = 512;                 // cached; the rest is read when needed
 constexpr std::size_t hot_session_bytes = 8u << 20;       // of context fragments, over all hot sessions

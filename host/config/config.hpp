@@ -41,8 +41,15 @@ struct PluginConfig {
 };
 
 // USD per million tokens, in nano-USD per token × 1000 (so 3.0 USD/M = 3'000'000 here).
-struct Price {
+struct Rates {
     std::int64_t input = 0, output = 0, cache_read = 0, cache_write = 0;
+    bool operator==(Rates const&) const = default;
+};
+struct Price : Rates {
+    // Some services charge a whole request more when its input is longer than so many tokens.
+    std::int64_t long_from = 0;  // 0: they do not
+    Rates of_long = {};
+    bool operator==(Price const&) const = default;
 };
 
 struct ModelConfig {
@@ -50,7 +57,9 @@ struct ModelConfig {
     std::string model;
     std::string config = "{}";
     std::map<std::string, SecretName> secrets;
-    std::optional<Price> price;  // absent: unknown, and a money cap refuses it
+    std::vector<std::string> fallbacks;  // names of other models, asked in turn when it fails
+    std::optional<Price> price;          // absent: unknown, and a money cap refuses it
+    std::string price_source = "unknown";  // or "parley.yaml", or "table DATE"
     std::int64_t max_output_tokens = 4096;
     std::int64_t context_tokens = 32768;
 };
@@ -112,6 +121,10 @@ struct Config {
     std::string digest;                  // hex BLAKE2b over every file read, in a fixed order
     std::vector<std::string> overrides;  // dotted keys that overrides.yaml changed, for doctor
 };
+
+// The models that a call to `name` may ask: itself, then its fallbacks, each followed by its own;
+// none twice. A name that is no model has none.
+std::vector<std::string> models_in_order(Config const& config, std::string const& name);
 
 // Reads parley.yaml, overrides.yaml and agents/*/agent.yaml with their soul.md and
 // instructions.md. All errors at once, one per line, each with file:line:column.

@@ -57,7 +57,8 @@ models:
   #   model: MODEL-NAME
   #   config:  {base_url: "https://api.openai.com/v1"}
   #   secrets: {api_key: openai/default}
-  #   price:   {input: 1.0, output: 4.0}     # USD per million tokens
+  #   price:   {input: 1.0, output: 4.0}     # USD per million tokens; known vendors' stand in a table
+  #   fallbacks: [default]                   # asked in turn when this one fails
 
 # channels:
 #   irc-main:

@@ -126,11 +126,52 @@ void plugins_from(MapReader const& top, Config& config, bool is_override) {
     });
 }
 
+// The way from `name` along fallbacks that comes back to it; empty when there is none.
+std::string circle_from(Config const& config, std::string const& name, std::string const& at,
+                        std::set<std::string>& seen) {
+    auto found = config.models.find(at);
+    if (found == config.models.end()) return {};
+    for (auto const& next : found->second.fallbacks) {
+        if (next == name) return at + ", " + name;
+        if (!seen.insert(next).second) continue;
+        if (auto rest = circle_from(config, name, next, seen); !rest.empty())
+            return at + ", " + rest;
+    }
+    return {};
+}
+
+// Only when all models are known can their names be checked.
+void fallbacks_from(MapReader const& top, Config const& config) {
+    auto const* nodes = top.get("models");
+    if (!nodes || nodes->kind != Yaml::Kind::map) return;
+    for (std::size_t i = 0; i < nodes->keys.size(); ++i) {
+        auto const& name = nodes->keys[i].text;
+        auto const* list = nodes->items[i].find("fallbacks");
+        if (!list || list->kind != Yaml::Kind::list) continue;
+        bool known = true;
+        for (auto const& item : list->items) {
+            if (config.models.contains(item.text)) continue;
+            known = false;
+            top.complain(item, "'" + visible(item.text) +
+                                   "' is no model; fallbacks are names of other models under "
+                                   "models:");
+        }
+        if (!known) continue;
+        std::set<std::string> seen;
+        if (auto circle = circle_from(config, name, name, seen); !circle.empty())
+            top.complain(*list, "fallbacks lead back to where they began: " + circle);
+        else if (models_in_order(config, name).size() > limits::model_fallbacks + 1)
+            top.complain(*list, "model '" + name + "' has more than " +
+                                    std::to_string(limits::model_fallbacks) +
+                                    " fallbacks, theirs included");
+    }
+}
+
 void models_from(MapReader const& top, Config& config) {
     entries(top, "models", [&](Yaml const& name, Yaml const& node) {
         MapReader in(node, top.file(), top.complaints(),
                      {"provider", "model", "config", "secrets", "price", "max_output_tokens",
-                      "context_tokens"});
+                      "context_tokens", "fallbacks"});
         auto& model = config.models[name.text];
         in.text("provider", model.provider.text);
         in.text("model", model.model);
@@ -138,6 +179,7 @@ void models_from(MapReader const& top, Config& config) {
         if (model.model.empty()) in.complain(name, "model '" + name.text + "' needs a model");
         in.json("config", model.config);
         in.secrets("secrets", model.secrets);
+        in.texts("fallbacks", model.fallbacks);
         if (auto const* price = in.get("price"); price && price->kind != Yaml::Kind::null) {
             MapReader of(*price, top.file(), top.complaints(),
                          {"input", "output", "cache_read", "cache_write"});
@@ -149,12 +191,14 @@ void models_from(MapReader const& top, Config& config) {
             model.price = Price{input.value_or(0), output.value_or(0),
                                 of.money("cache_read", units).value_or(input.value_or(0)),
                                 of.money("cache_write", units).value_or(input.value_or(0))};
+            model.price_source = "parley.yaml";
         }
         in.whole("max_output_tokens", model.max_output_tokens, 16, 10'000'000);
         in.whole("context_tokens", model.context_tokens, 256, 100'000'000);
         if (model.context_tokens <= model.max_output_tokens)
             in.complain(name, "context_tokens must be larger than max_output_tokens");
     });
+    fallbacks_from(top, config);
 }
 
 void channels_from(MapReader const& top, Config& config) {
@@ -413,6 +457,22 @@ void check_together(Config const& config, Complaints& complaints) {
 }
 
 }  // namespace
+
+std::vector<std::string> models_in_order(Config const& config, std::string const& name) {
+    std::vector<std::string> order;
+    std::vector<std::string> due{name};
+    while (!due.empty()) {
+        auto next = std::move(due.back());
+        due.pop_back();
+        auto found = config.models.find(next);
+        bool is_known = std::find(order.begin(), order.end(), next) != order.end();
+        if (found == config.models.end() || is_known) continue;
+        auto const& after = found->second.fallbacks;
+        due.insert(due.end(), after.rbegin(), after.rend());
+        order.push_back(std::move(next));
+    }
+    return order;
+}
 
 Result<SecretName> parse_secret_name(std::string_view text) {
     auto slash = text.find('/');

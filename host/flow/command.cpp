@@ -68,7 +68,7 @@ void Flow::obey(Inbound message, std::string const& identity, std::function<void
 void Flow::interrupt(Change& change, Session& session, std::string const& actor) {
     auto turn = Turn::from_json(session.turn);
     drop_live(session.id.text + "/model");
-    settle_attempt(change, session, std::nullopt);
+    abandon_call(change, session, "a person stopped it");
     timers_.erase(session.id.text + "/model");
     waiting_for_budget_.erase(session.id.text);
     change.batch.erase(Table::session_index, "budget/" + session.id.text);

@@ -158,7 +158,7 @@ void Flow::end_session(Change& change, Session session, std::string const& actor
             drop_live(id.text + '/' + call.id.text);
         }
     drop_live(id.text + "/model");
-    settle_attempt(change, session, std::nullopt);
+    abandon_call(change, session, "the session was cancelled");
     timers_.erase(id.text + "/model");
     waiting_for_budget_.erase(id.text);
     deps_.sessions->drop_arguments(change.batch, id, calls);

@@ -36,6 +36,9 @@
 
 namespace parley {
 
+struct ModelCall;
+struct AttemptEnd;
+
 struct FlowDeps {
     Loop* loop = nullptr;
     Ledger* ledger = nullptr;
@@ -199,7 +202,20 @@ private:
     void end_turn(Change& change, Session& session);
     void stop_session(Change& change, Session& session, Turn const& turn, std::string reason,
                       std::string detail);
-    void settle_attempt(Change& change, Session& session, std::optional<Spend> spent);
+    // Why a model is not asked.
+    struct Obstacle {
+        enum class Kind { wait, unusable, too_long, secret, budget } kind;
+        std::string code, why;
+    };
+    std::optional<Obstacle> begin_attempt(Change& change, Session& session, ModelCall& call,
+                                          bool is_fallback);
+    void ask_again(SessionId const& id);
+    void settle_attempt(Change& change, Session& session, ModelCall& call, AttemptEnd end,
+                        std::optional<Spend> spent);
+    void end_call(Change& change, Session& session, ModelCall const& call, std::string const& code,
+                  std::string const& message);
+    void abandon_call(Change& change, Session& session, std::string const& why);
+    void lose_attempt(Change& change, Session& session);
     void wake_those_waiting_for_budget();
     void retry_budget_stops();
     struct Base {

@@ -59,13 +59,7 @@ void Flow::recover_session(SessionId const& id, bool lost) {
         return commit(std::move(change));
     }
     if (turn.is_thinking()) {
-        // The lost attempt stays charged at what was reserved, and the call is made again.
-        if (!session.attempt.empty()) {
-            auto failed = draft("model.failed", session);
-            failed.body = R"({"code":"lost","message":"the host stopped","will_retry":true})";
-            session.cause = change.batch.record(std::move(failed));
-            settle_attempt(change, session, std::nullopt);
-        }
+        lose_attempt(change, session);
         go_on(change, session, turn, {AskModel{}});
         return commit(std::move(change));
     }

@@ -3,6 +3,8 @@
 #include "base/limits.hpp"
 #include "base/text.hpp"
 #include "flow/flow.hpp"
+#include "flow/model_call.hpp"
+#include "provider/retry.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -21,40 +23,6 @@ constexpr char summary_base[] =
 std::string model_key(SessionId const& id) {
     return id.text + "/model";
 }
-
-// The model call in flight, as the session's row keeps it.
-struct InFlight {
-    std::int64_t number = 0, tries = 0, request_bytes = 0, started_us = 0;
-    bool compacts = false, suspect = false;
-    std::string state_owner;  // whose a state of the answer will be; nobody's for a summary
-    Reservation reservation;
-    Seq requested = 0;
-
-    std::string to_json() const {
-        JsonWriter out;
-        out.begin('{').pair("number", number).pair("tries", tries).pair("bytes", request_bytes);
-        out.pair("started", started_us).key("compacts").boolean(compacts);
-        out.key("suspect").boolean(suspect).pair("state_owner", state_owner);
-        out.pair("requested", static_cast<std::int64_t>(requested));
-        return out.key("reservation").raw(reservation.to_json()).end('}').take();
-    }
-    static InFlight from(std::string_view text) {
-        InFlight attempt;
-        auto value = parse_json(text);
-        if (!value) return attempt;
-        attempt.number = int_at(*value, "number");
-        attempt.tries = int_at(*value, "tries");
-        attempt.request_bytes = int_at(*value, "bytes");
-        attempt.started_us = int_at(*value, "started");
-        attempt.compacts = bool_at(*value, "compacts");
-        attempt.suspect = bool_at(*value, "suspect");
-        attempt.state_owner = text_at(*value, "state_owner");
-        attempt.requested = static_cast<Seq>(int_at(*value, "requested"));
-        if (auto const* kept = member(*value, "reservation"))
-            attempt.reservation = Reservation::from_json(to_text(*kept));
-        return attempt;
-    }
-};
 
 std::string assistant_fragment(std::string_view text, std::vector<WantedCall> const& calls) {
     JsonWriter out;
@@ -83,13 +51,14 @@ std::string state_owner(Session const& session, ModelConfig const& model) {
     return hex(hash.field(std::string_view(session.base)).done());
 }
 
-Budgets::Ask ask_of(Session const& session, ModelConfig const* model, std::int64_t request_bytes) {
+Budgets::Ask ask_of(Session const& session, std::string const& name, ModelConfig const* model,
+                    std::int64_t request_bytes) {
     Budgets::Ask ask;
     ask.agent = session.agent;
     ask.session = session.id;
     ask.turn = session.turns;
     ask.request_bytes = request_bytes;
-    ask.model = session.model;
+    ask.model = name;
     ask.cause = session.cause;
     if (model) {
         ask.max_output_tokens = model->max_output_tokens;
@@ -98,9 +67,24 @@ Budgets::Ask ask_of(Session const& session, ModelConfig const* model, std::int64
     return ask;
 }
 
-ModelConfig const* model_of(Config const& config, Session const& session) {
-    auto found = config.models.find(session.model);
+ModelConfig const* model_named(Config const& config, std::string const& name) {
+    auto found = config.models.find(name);
     return found == config.models.end() ? nullptr : &found->second;
+}
+
+// The model that a call turns to when this one fails; empty when there is none.
+std::string model_after(Config const& config, Session const& session, std::string const& name) {
+    auto order = models_in_order(config, session.model);
+    auto at = std::find(order.begin(), order.end(), name);
+    return at == order.end() || ++at == order.end() ? "" : *at;
+}
+
+// A number from 0 to 1 of which each attempt has its own: calls that failed together come again
+// apart, and a replay of the ledger sees the same.
+double chance_of(Session const& session, ModelCall const& call) {
+    Hasher hash("parley.retry/1");
+    hash.field(std::string_view(session.id.text)).field(std::to_string(call.requested));
+    return static_cast<double>(static_cast<unsigned char>(hash.done()[0])) / 255.0;
 }
 
 }  // namespace
@@ -138,87 +122,138 @@ void Flow::go_on(Change& change, Session& session, Turn& turn, std::vector<Step>
     deps_.sessions->save(change.batch, session);
 }
 
+// The models of the call in their order, from the one whose turn it is, until one can be asked. One
+// that cannot is passed over; what another model would not change ends it.
 void Flow::ask_model(Change& change, Session& session, Turn& turn) {
-    auto const* model = model_of(*config_, session);
-    if (!model || !provider_for(session.model))
-        return give_up(change, session,
-                       "the model '" + session.model + "' cannot be used; see `parley status`");
-    if (closed_models_.contains(session.model))
-        return stop_session(change, session, turn, "budget",
-                            "model " + session.model +
-                                " cost more than was reserved and is "
-                                "closed until the configuration is reloaded.");
-    auto earlier = InFlight::from(session.attempt);
-    InFlight attempt;
-    attempt.number = earlier.number + 1;
-    attempt.tries = earlier.tries;
-    attempt.suspect = earlier.suspect;
+    auto call = ModelCall::from(session.attempt);
+    auto order = models_in_order(*config_, session.model);
+    if (order.empty()) order.push_back(session.model);
+    auto at = std::find(order.begin(), order.end(), call.model);
+    if (at == order.end()) at = order.begin();
+    std::optional<Obstacle> first, last;
+    for (; at != order.end(); ++at) {
+        call.turn_to(*at);
+        bool is_fallback = at != order.begin();
+        last = begin_attempt(change, session, call, is_fallback);
+        if (!last) return;
+        if (last->kind == Obstacle::Kind::wait) {
+            session.attempt = call.to_json();
+            waiting_for_budget_.insert(session.id.text);
+            return;
+        }
+        if (!first) first = last;
+        if (last->kind == Obstacle::Kind::secret) break;
+        if (!is_fallback && last->kind != Obstacle::Kind::unusable) break;
+        call.pass_over(last->code);
+    }
+    // Without one that was asked, the first says why; it is the model that the operator named.
+    if (last->kind == Obstacle::Kind::secret) {
+        if (call.attempts > 0) end_call(change, session, call, last->code, last->why);
+        return stop_session(change, session, turn, "secret", last->why);
+    }
+    if (first->kind == Obstacle::Kind::budget) {
+        session.attempt = call.to_json();  // a raised cap goes on with it
+        return stop_session(change, session, turn, "budget", first->why);
+    }
+    if (call.attempts == 0) return give_up(change, session, first->why);
+    auto why = call.why;
+    end_call(change, session, call, last->code, last->why);
+    give_up(change, session, "the model failed: " + why);
+}
+
+// Reserves, and records what is asked; it leaves when that is durable.
+std::optional<Flow::Obstacle> Flow::begin_attempt(Change& change, Session& session, ModelCall& call,
+                                                  bool is_fallback) {
+    using Kind = Obstacle::Kind;
+    auto const* model = model_named(*config_, call.model);
+    if (!model || !provider_for(call.model))
+        return Obstacle{Kind::unusable, "unavailable",
+                        "the model '" + call.model + "' cannot be used; see `parley status`"};
+    if (closed_models_.contains(call.model))
+        return Obstacle{is_fallback ? Kind::unusable : Kind::budget, "closed",
+                        "model " + call.model +
+                            " cost more than was reserved and is closed until the configuration "
+                            "is reloaded."};
 
     auto base = base_text(session.base);
     auto first = session.first_item, last = session.next_item;
     std::string closing;
-    attempt.state_owner = state_owner(session, *model);
-    auto fragments = [&] {
-        return with_states_of(attempt.state_owner,
-                              deps_.sessions->fragments(session.id, first, last));
+    call.state_owner = state_owner(session, *model);
+    auto output = model->max_output_tokens;
+    auto text = [&] {
+        return request_text(
+            model->model, output, base,
+            with_states_of(call.state_owner, deps_.sessions->fragments(session.id, first, last)),
+            closing);
     };
-    auto most_bytes =
-        (model->context_tokens - model->max_output_tokens) * limits::context_bytes_per_token;
-    auto whole = request_text(model->model, model->max_output_tokens, base, fragments(), "");
-    auto fits = [&] { return static_cast<std::int64_t>(whole.size()) <= most_bytes; };
-    if (!fits() && first >= session.turn_item) {
-        // Nothing is left to summarise. The words themselves may still fit.
-        attempt.state_owner.clear();
-        whole = request_text(model->model, model->max_output_tokens, base, fragments(), "");
-        if (!fits())
-            return give_up(change, session, "the turn no longer fits into the model's context");
-    } else if (!fits()) {
-        attempt.compacts = true;
+    auto summarise = [&] {
+        call.compacts = true;
         base = summary_base;
         last = session.turn_item;
         closing = closing_words;
-        attempt.state_owner.clear();  // what it is bound to does not stand before it
+        call.state_owner.clear();  // what it is bound to does not stand before it
         deps_.ledger->store_body(change.batch, base);
-        whole = request_text(model->model, model->max_output_tokens, base, fragments(), closing);
+        return text();
+    };
+    auto most_bytes =
+        (model->context_tokens - model->max_output_tokens) * limits::context_bytes_per_token;
+    auto fits = [&](std::string const& whole) {
+        return static_cast<std::int64_t>(whole.size()) <= most_bytes;
+    };
+    // Whether a summary is due says the first that is asked: to lose the words of a conversation
+    // for the sake of a fallback with a small context would be a bad trade.
+    bool decides = !is_fallback || call.attempts == 0;
+    if (decides) call.compacts = false;
+    auto whole = call.compacts ? summarise() : text();
+    if (decides && !fits(whole) && first < session.turn_item) {
+        whole = summarise();
+    } else if (!fits(whole) && !call.state_owner.empty()) {
+        // Nothing is left to summarise. The words themselves may still fit.
+        call.state_owner.clear();
+        whole = text();
     }
+    if (!fits(whole) && !(decides && call.compacts))
+        return Obstacle{is_fallback ? Kind::unusable : Kind::too_long, "limit",
+                        "the turn no longer fits into the model's context"};
     if (auto found = deps_.find_secret(whole); !found.empty())
-        return stop_session(change, session, turn, "secret",
-                            "the secret " + found + " stood in a request to the model.");
+        return Obstacle{Kind::secret, "secret",
+                        "the secret " + found + " stood in a request to the model."};
 
-    auto ask = ask_of(session, model, static_cast<std::int64_t>(whole.size()));
+    auto ask = ask_of(session, call.model, model, static_cast<std::int64_t>(whole.size()));
     auto reserved = deps_.budgets->reserve(change.batch, *config_, ask);
-    if (auto const* refusal = std::get_if<Refusal>(&reserved)) {
-        session.attempt.clear();
-        if (refusal->wait) {
-            waiting_for_budget_.insert(session.id.text);
-            return;
-        }
-        return stop_session(change, session, turn, "budget", refusal->why + ".");
+    if (auto const* refusal = std::get_if<Refusal>(&reserved))
+        return Obstacle{refusal->wait ? Kind::wait
+                        : is_fallback ? Kind::unusable
+                                      : Kind::budget,
+                        "budget", refusal->why + "."};
+    call.reservation = std::get<Reservation>(reserved);
+    if (call.reservation.max_output_tokens != output) {
+        output = call.reservation.max_output_tokens;
+        whole = text();
     }
-    attempt.reservation = std::get<Reservation>(reserved);
-    if (attempt.reservation.max_output_tokens != model->max_output_tokens)
-        whole = request_text(model->model, attempt.reservation.max_output_tokens, base, fragments(),
-                             closing);
-    attempt.request_bytes = static_cast<std::int64_t>(whole.size());
-    attempt.started_us = deps_.ledger->now_us();
+    ++call.number;
+    call.request_bytes = static_cast<std::int64_t>(whole.size());
+    call.started_us = deps_.ledger->now_us();
 
     auto requested = draft("model.requested", session);
     JsonWriter body;
-    body.begin('{').pair("model", session.model).pair("provider", model->provider.text);
+    body.begin('{').pair("model", call.model).pair("provider", model->provider.text);
     body.pair("wire_model", model->model);
-    body.pair("base", attempt.compacts ? hex(blake2b(base)) : session.base);
+    if (is_fallback) body.pair("fallback_of", session.model);
+    body.pair("base", call.compacts ? hex(blake2b(base)) : session.base);
     body.pair("first_item", first).pair("last_item", last);
     if (!closing.empty()) body.pair("closing", closing);
-    if (!attempt.state_owner.empty()) body.pair("state_owner", attempt.state_owner);
-    body.pair("max_output_tokens", attempt.reservation.max_output_tokens);
-    body.pair("bytes", attempt.request_bytes).pair("digest", hex(blake2b(whole))).end('}');
+    if (!call.state_owner.empty()) body.pair("state_owner", call.state_owner);
+    body.pair("max_output_tokens", output);
+    body.pair("bytes", call.request_bytes).pair("digest", hex(blake2b(whole))).end('}');
     requested.body = body.take();
-    attempt.requested = change.batch.record(std::move(requested));
-    session.attempt = attempt.to_json();
+    call.requested = change.batch.record(std::move(requested));
+    session.attempt = call.to_json();
     change.after.push_back(
-        [this, id = session.id, request = std::move(whole), number = attempt.number]() mutable {
+        [this, id = session.id, request = std::move(whole), number = call.number]() mutable {
             send_attempt(id, std::move(request), number);
         });
+    return {};
 }
 
 void Flow::send_attempt(SessionId const& id, std::string request, std::int64_t number) {
@@ -252,17 +287,20 @@ void Flow::send_attempt(SessionId const& id, std::string request, std::int64_t n
 void Flow::call_model(SessionId const& id, std::string request, std::int64_t number,
                       std::uint64_t token) {
     auto session = deps_.sessions->find(id);
-    auto provider = provider_for(session->model);
+    auto call = ModelCall::from(session->attempt);
+    auto provider = provider_for(call.model);
     auto key = model_key(id);
     if (!provider) {
         end_live(key, token);
         AnswerFault fault;
+        fault.fault = Fault::unavailable;
+        fault.code = "unavailable";
         fault.message = "the model's provider is gone";
         return model_failed(id, number, std::move(fault));
     }
     Provider::Sink sink;
     // What a hook may still take back is not shown before.
-    bool is_summary = InFlight::from(session->attempt).compacts;
+    bool is_summary = call.compacts;
     begin_showing(*session);
     if (!is_summary && !hooks_.listens(HookPoint::message_out) &&
         !hooks_.listens(HookPoint::model_after))
@@ -283,8 +321,7 @@ void Flow::call_model(SessionId const& id, std::string request, std::int64_t num
     sink.on_fault = [this, id, number, key, token](AnswerFault fault) {
         if (end_live(key, token)) model_failed(id, number, std::move(fault));
     };
-    auto manner = InFlight::from(session->attempt).suspect ? Provider::Manner::suspect
-                                                           : Provider::Manner::usual;
+    auto manner = call.suspect ? Provider::Manner::suspect : Provider::Manner::usual;
     auto handle = provider->generate(std::move(request), manner, std::move(sink));
     if (auto live = live_.find(key); live != live_.end())
         live->second.cancel = [provider, handle] { provider->cancel(handle); };
@@ -295,71 +332,70 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, FilteredAnsw
     auto found = deps_.sessions->find(id);
     if (stopping_ || !found || !found->has_turn()) return;
     auto session = *found;
-    auto attempt = InFlight::from(session.attempt);
+    auto call = ModelCall::from(session.attempt);
     auto parsed = Turn::from_json(session.turn);
-    if (attempt.number != number || !parsed) return;
+    if (call.number != number || !call.is_under_way() || !parsed) return;
     auto& turn = *parsed;
     auto change = begin_change();
-    auto const* model = model_of(*config_, session);
+    auto const* model = model_named(*config_, call.model);
 
     deps_.mask(answer.text);
     note_hooks(change, session, HookPoint::model_after, {}, filtered.model);
-    note_hooks(change, session, attempt.compacts ? HookPoint::compaction : HookPoint::message_out,
-               {}, filtered.text);
+    note_hooks(change, session, call.compacts ? HookPoint::compaction : HookPoint::message_out, {},
+               filtered.text);
     for (auto const* outcome : {&filtered.model, &filtered.text})
         if (outcome->is_rejected)
-            answer.text =
-                attempt.compacts ? "" : "(The reply was withheld by " + outcome->why + ")";
+            answer.text = call.compacts ? "" : "(The reply was withheld by " + outcome->why + ")";
     std::vector<WantedCall> calls;
-    for (auto& call : answer.calls) {
-        deps_.mask(call.arguments);
-        calls.push_back({CallId("c-" + std::to_string(session.next_call++)), call.name,
-                         std::move(call.arguments)});
+    for (auto& wanted : answer.calls) {
+        deps_.mask(wanted.arguments);
+        calls.push_back({CallId("c-" + std::to_string(session.next_call++)), wanted.name,
+                         std::move(wanted.arguments)});
     }
     Usage reported{answer.input.value_or(0), answer.output.value_or(0),
                    answer.cache_read.value_or(0), answer.cache_write.value_or(0)};
-    auto usage = believable(reported, {attempt.request_bytes, answer.bytes});
+    auto usage = believable(reported, {call.request_bytes, answer.bytes});
     std::optional<Spend> spent;
     if (answer.input && answer.output) spent = cost_of(model ? model->price : std::nullopt, usage);
-    auto cost = spent.value_or(attempt.reservation.most);
 
     auto fragment = assistant_fragment(answer.text, calls);
     // What a hook or the mask took out of an answer must not come back by its state.
     bool is_its_own = !filtered.is_changed && filtered.model.notes.empty() &&
                       filtered.text.notes.empty() &&
                       std::all_of(filtered.calls.begin(), filtered.calls.end(),
-                                  [](auto const& call) { return call.notes.empty(); }) &&
+                                  [](auto const& one) { return one.notes.empty(); }) &&
                       deps_.find_secret(answer.state).empty();
-    if (is_its_own && !attempt.state_owner.empty() && !answer.state.empty())
-        fragment = with_state(std::move(fragment), attempt.state_owner, answer.state);
+    if (is_its_own && !call.state_owner.empty() && !answer.state.empty())
+        fragment = with_state(std::move(fragment), call.state_owner, answer.state);
     auto answered = draft("model.answered", session);
-    answered.cause = attempt.requested;
+    answered.cause = call.requested;
+    auto started_us = call.started_us;
+    AttemptEnd end;
+    end.outcome = "answered";
+    end.usage = usage;
+    settle_attempt(change, session, call, std::move(end), spent);
     JsonWriter body;
     answer.detail = visible(answer.detail);
     deps_.mask(answer.detail);
-    body.begin('{').pair("model", session.model).pair("stop", answer.stop);
+    body.begin('{').pair("model", call.model).pair("stop", answer.stop);
+    if (call.model != session.model) body.pair("fallback_of", session.model);
     body.pair("tokens_in", usage.input).pair("tokens_out", usage.output);
     if (usage.cache_read) body.pair("tokens_cached", usage.cache_read);
     if (usage.cache_write) body.pair("tokens_cache_written", usage.cache_write);
+    if (answer.thought && *answer.thought > 0)
+        body.pair("tokens_reasoning", std::min(*answer.thought, usage.output));
     if (!answer.detail.empty()) body.pair("detail", answer.detail);
-    body.key("cost_usd");
-    if (model && model->price)
-        body.usd(cost.nano_usd).pair("price_source", "parley.yaml");
-    else
-        body.null().pair("price_source", "unknown");
-    body.pair("latency_ms", (deps_.ledger->now_us() - attempt.started_us) / 1000);
+    call.write_cost(body);
+    body.pair("price_source", model ? model->price_source : "unknown");
+    body.pair("latency_ms", (deps_.ledger->now_us() - started_us) / 1000);
     // A last answer stands in message.queued; what comes with calls stands nowhere else.
     if (!calls.empty() && !answer.text.empty()) body.pair("text", answer.text);
     body.pair("digest", hex(blake2b(fragment))).end('}');
     answered.body = body.take();
     session.cause = change.batch.record(std::move(answered));
 
-    settle_attempt(change, session, spent);
-    session.cost_nano_usd += cost.nano_usd;
-    session.tokens_in += usage.input;
-    session.tokens_out += usage.output;
-
-    if (attempt.compacts) {
+    session.attempt.clear();
+    if (call.compacts) {
         compacted(change, session, turn, answer);
     } else {
         deps_.sessions->add_item(change.batch, session, std::move(fragment));
@@ -369,18 +405,18 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, FilteredAnsw
             calls[i].arguments = filtered.calls[i].text;
             deps_.mask(calls[i].arguments);
         }
-        for (auto const& call : calls)
-            deps_.sessions->put_arguments(change.batch, id, call.id, call.arguments);
+        for (auto const& wanted : calls)
+            deps_.sessions->put_arguments(change.batch, id, wanted.id, wanted.arguments);
         if (answer.stop == "refusal" && answer.text.empty() && calls.empty())
             answer.text = "The model refused to answer" +
                           (answer.detail.empty() ? "." : " (" + answer.detail + ").");
         auto steps = turn.model_answered(std::move(answer.text), calls);
-        for (auto const& call : calls) {
+        for (auto const& wanted : calls) {
             auto requested = draft("skill.requested", session);
-            requested.call = call.id;
-            JsonWriter wanted;
-            wanted.begin('{').pair("skill", clipped(visible(call.skill), limits::call_name_bytes));
-            requested.body = wanted.pair("arguments", call.arguments).end('}').take();
+            requested.call = wanted.id;
+            JsonWriter asked;
+            asked.begin('{').pair("skill", clipped(visible(wanted.skill), limits::call_name_bytes));
+            requested.body = asked.pair("arguments", wanted.arguments).end('}').take();
             change.batch.record(std::move(requested));
         }
         for (std::size_t i = 0; i < filtered.calls.size(); ++i) {
@@ -429,62 +465,145 @@ void Flow::model_failed(SessionId const& id, std::int64_t number, AnswerFault fa
     auto found = deps_.sessions->find(id);
     if (stopping_ || !found || !found->has_turn()) return;
     auto session = *found;
-    auto attempt = InFlight::from(session.attempt);
+    auto call = ModelCall::from(session.attempt);
     auto turn = Turn::from_json(session.turn);
-    if (attempt.number != number || !turn) return;
+    if (call.number != number || !call.is_under_way() || !turn) return;
     auto change = begin_change();
     fault.message = clipped(visible(fault.message), 1000);
     deps_.mask(fault.message);
+    auto next = model_after(*config_, session, call.model);
+    auto then =
+        after_fault(fault, static_cast<int>(call.tries), !next.empty(), chance_of(session, call));
 
-    bool again = fault.retryable && attempt.tries < limits::retries_per_model_call;
+    // Nothing left: it cost nothing. Otherwise what the service counted; where it did not, nobody
+    // knows, so all that was reserved.
+    auto const* model = model_named(*config_, call.model);
+    auto requested = call.requested;
+    AttemptEnd end;
+    end.outcome = visible(fault.code);
+    end.why = fault.message;
+    end.left = fault.left;
+    std::optional<Spend> spent;
+    if (!fault.left) {
+        spent = Spend{};
+    } else if (fault.input && fault.output) {
+        end.usage = believable({*fault.input, *fault.output, fault.cache_read.value_or(0),
+                                fault.cache_write.value_or(0)},
+                               {call.request_bytes, fault.bytes});
+        spent = cost_of(model ? model->price : std::nullopt, *end.usage);
+    }
+    settle_attempt(change, session, call, std::move(end), spent);
+
     auto failed = draft("model.failed", session);
-    failed.cause = attempt.requested;
+    failed.cause = requested;
     JsonWriter body;
-    body.begin('{').pair("model", session.model).pair("code", visible(fault.code));
-    body.pair("message", fault.message).key("will_retry").boolean(again);
-    body.key("left").boolean(fault.left).end('}');
-    failed.body = body.take();
+    body.begin('{').pair("model", call.model).pair("code", visible(fault.code));
+    body.pair("message", fault.message);
+    body.key("will_retry").boolean(then.kind != AfterFault::Kind::end);
+    if (then.kind == AfterFault::Kind::again) body.pair("wait_ms", then.wait.count());
+    if (then.kind == AfterFault::Kind::next) body.pair("next", next);
+    body.key("left").boolean(fault.left);
+    if (then.kind == AfterFault::Kind::end) call.write_cost(body);
+    failed.body = body.end('}').take();
     session.cause = change.batch.record(std::move(failed));
-    // Nothing left: it cost nothing. Otherwise nobody knows, so all that was reserved.
-    settle_attempt(change, session, fault.left ? std::nullopt : std::optional<Spend>(Spend{}));
-    if (fault.left) session.cost_nano_usd += attempt.reservation.most.nano_usd;
 
-    if (!again) {
+    if (then.kind == AfterFault::Kind::end) {
+        session.attempt.clear();
         go_on(change, session, *turn, turn->model_failed("the model failed: " + fault.message));
+    } else if (then.kind == AfterFault::Kind::next) {
+        call.turn_to(next);
+        session.attempt = call.to_json();
+        go_on(change, session, *turn, {AskModel{}});
     } else {
-        InFlight next;
-        next.number = attempt.number;
-        next.tries = attempt.tries + 1;
-        next.suspect = fault.fault == Fault::peer_gone;
-        session.attempt = next.to_json();
+        ++call.tries;
+        call.waited_ms = then.wait.count();
+        call.suspect = fault.fault == Fault::peer_gone;
+        session.attempt = call.to_json();
         deps_.sessions->save(change.batch, session);
-        auto wait = std::chrono::milliseconds(500) * (1 << attempt.tries);
-        timers_[model_key(id)] = deps_.loop->after(std::max(wait, fault.retry_after), [this, id] {
-            auto now = deps_.sessions->find(id);
-            if (!now || !now->has_turn() || now->state != SessionState::running) return;
-            auto again_session = *now;
-            auto again_turn = Turn::from_json(again_session.turn);
-            if (!again_turn || !again_turn->is_thinking()) return;
-            auto again_change = begin_change();
-            go_on(again_change, again_session, *again_turn, {AskModel{}});
-            commit(std::move(again_change));
-        });
+        timers_[model_key(id)] = deps_.loop->after(then.wait, [this, id] { ask_again(id); });
     }
     commit(std::move(change));
     wake_those_waiting_for_budget();
 }
 
-void Flow::settle_attempt(Change& change, Session& session, std::optional<Spend> spent) {
-    auto attempt = InFlight::from(session.attempt);
+void Flow::ask_again(SessionId const& id) {
+    auto found = deps_.sessions->find(id);
+    if (!found || !found->has_turn() || found->state != SessionState::running) return;
+    auto session = *found;
+    auto turn = Turn::from_json(session.turn);
+    if (!turn || !turn->is_thinking()) return;
+    auto change = begin_change();
+    go_on(change, session, *turn, {AskModel{}});
+    commit(std::move(change));
+}
+
+// The reservation of the attempt under way becomes what it cost, and the attempt is over. `spent`
+// empty: nobody knows, so all that was reserved.
+void Flow::settle_attempt(Change& change, Session& session, ModelCall& call, AttemptEnd end,
+                          std::optional<Spend> spent) {
+    auto const* model = model_named(*config_, call.model);
+    auto const& reservation = call.reservation;
+    auto cost = spent.value_or(reservation.most);
+    if (!reservation.rows.empty())
+        deps_.budgets->settle(change.batch, *config_,
+                              ask_of(session, call.model, model, call.request_bytes), reservation,
+                              spent);
+    if (!reservation.rows.empty() &&
+        (cost.nano_usd > reservation.most.nano_usd || cost.tokens > reservation.most.tokens))
+        closed_models_.insert(call.model);
+    session.cost_nano_usd += cost.nano_usd;
+    if (end.usage) {
+        session.tokens_in += end.usage->input;
+        session.tokens_out += end.usage->output;
+    }
+    end.nano_usd = cost.nano_usd;
+    end.is_priced = model && model->price;
+    end.now_us = deps_.ledger->now_us();
+    call.end_attempt(end);
+}
+
+// The record of a call that has no answer and will not be made again.
+void Flow::end_call(Change& change, Session& session, ModelCall const& call,
+                    std::string const& code, std::string const& message) {
+    auto failed = draft("model.failed", session);
+    JsonWriter body;
+    body.begin('{').pair("model", call.model).pair("code", code).pair("message", message);
+    call.write_cost(body.key("will_retry").boolean(false));
+    failed.body = body.end('}').take();
+    session.cause = change.batch.record(std::move(failed));
     session.attempt.clear();
-    auto const& reservation = attempt.reservation;
-    if (reservation.rows.empty()) return;
-    deps_.budgets->settle(change.batch, *config_,
-                          ask_of(session, model_of(*config_, session), attempt.request_bytes),
-                          reservation, spent);
-    if (spent &&
-        (spent->nano_usd > reservation.most.nano_usd || spent->tokens > reservation.most.tokens))
-        closed_models_.insert(session.model);
+}
+
+// Somebody ended the turn. What is under way may have been done, and is paid for.
+void Flow::abandon_call(Change& change, Session& session, std::string const& why) {
+    auto call = ModelCall::from(session.attempt);
+    session.attempt.clear();
+    if (call.is_under_way()) {
+        AttemptEnd end;
+        end.outcome = "cancelled";
+        settle_attempt(change, session, call, std::move(end), std::nullopt);
+    }
+    if (call.attempts > 0) end_call(change, session, call, "cancelled", why);
+}
+
+// The attempt that was under way when the host went down stays charged at what was reserved; the
+// call is made again.
+void Flow::lose_attempt(Change& change, Session& session) {
+    auto call = ModelCall::from(session.attempt);
+    if (!call.is_under_way()) return;
+    if (call.model.empty()) call.model = session.model;  // of a release that knew no other
+    auto failed = draft("model.failed", session);
+    failed.cause = call.requested;
+    AttemptEnd end;
+    end.outcome = "lost";
+    end.why = "the host stopped";
+    settle_attempt(change, session, call, std::move(end), std::nullopt);
+    JsonWriter body;
+    body.begin('{').pair("model", call.model).pair("code", "lost");
+    body.pair("message", "the host stopped").key("will_retry").boolean(true).end('}');
+    failed.body = body.take();
+    session.cause = change.batch.record(std::move(failed));
+    session.attempt = call.to_json();
 }
 
 void Flow::give_reply(Change& change, Session& session, std::string const& text) {
@@ -548,14 +667,7 @@ void Flow::wake_those_waiting_for_budget() {
     if (waiting_for_budget_.empty()) return;
     auto waiting = std::exchange(waiting_for_budget_, {});
     for (auto const& id : waiting) {
-        auto found = deps_.sessions->find(SessionId(id));
-        if (!found || !found->has_turn() || found->state != SessionState::running) continue;
-        auto session = *found;
-        auto turn = Turn::from_json(session.turn);
-        if (!turn || !turn->is_thinking()) continue;
-        auto change = begin_change();
-        go_on(change, session, *turn, {AskModel{}});
-        commit(std::move(change));
+        ask_again(SessionId(id));
     }
 }
 
@@ -572,7 +684,7 @@ void Flow::retry_budget_stops() {
     for (auto const& id : ids) {
         auto found = deps_.sessions->find(SessionId(id));
         bool stands = found && found->state == SessionState::stopped && found->reason == "budget";
-        auto const* model = stands ? model_of(*config_, *found) : nullptr;
+        auto const* model = stands ? model_named(*config_, found->model) : nullptr;
         if (stands && (!model || !agent_of(*found))) continue;
         if (!stands) {
             auto change = begin_change();
@@ -584,7 +696,7 @@ void Flow::retry_budget_stops() {
         auto bytes =
             deps_.sessions->fragments(found->id, found->first_item, found->next_item).size() +
             base_text(found->base).size() + 256;
-        auto ask = ask_of(*found, model, static_cast<std::int64_t>(bytes));
+        auto ask = ask_of(*found, found->model, model, static_cast<std::int64_t>(bytes));
         auto fits = [&] {
             auto trial = deps_.ledger->begin();
             return !std::holds_alternative<Refusal>(deps_.budgets->reserve(trial, *config_, ask));

@@ -28,17 +28,25 @@ std::int64_t price_of(std::int64_t tokens, std::int64_t price) {
     return rounded > most ? most : static_cast<std::int64_t>(rounded);
 }
 
-std::int64_t dearest_input(Price const& price) {
-    return std::max({price.input, price.cache_read, price.cache_write});
+std::int64_t dearest_input(Rates const& rates) {
+    return std::max({rates.input, rates.cache_read, rates.cache_write});
+}
+
+bool may_be_long(Price const& price, std::int64_t input_tokens) {
+    return price.long_from > 0 && input_tokens > price.long_from;
 }
 
 Spend ceiling(std::optional<Price> const& price, std::int64_t request_bytes,
               std::int64_t output_tokens) {
     Spend spend;
     spend.tokens = request_bytes + output_tokens;
-    if (price)
-        spend.nano_usd =
-            price_of(request_bytes, dearest_input(*price)) + price_of(output_tokens, price->output);
+    if (!price) return spend;
+    auto input = dearest_input(*price), output = price->output;
+    if (may_be_long(*price, request_bytes)) {
+        input = std::max(input, dearest_input(price->of_long));
+        output = std::max(output, price->of_long.output);
+    }
+    spend.nano_usd = price_of(request_bytes, input) + price_of(output_tokens, output);
     return spend;
 }
 
@@ -110,10 +118,11 @@ Spend cost_of(std::optional<Price> const& price, Usage const& usage) {
     Spend spend;
     spend.tokens = usage.input + usage.output;
     if (price) {
+        Rates const& rates = may_be_long(*price, usage.input) ? price->of_long : *price;
         auto plain = std::max<std::int64_t>(0, usage.input - usage.cache_read - usage.cache_write);
         spend.nano_usd =
-            price_of(plain, price->input) + price_of(usage.cache_read, price->cache_read) +
-            price_of(usage.cache_write, price->cache_write) + price_of(usage.output, price->output);
+            price_of(plain, rates.input) + price_of(usage.cache_read, rates.cache_read) +
+            price_of(usage.cache_write, rates.cache_write) + price_of(usage.output, rates.output);
     }
     return spend;
 }

@@ -105,6 +105,7 @@ static std::string add_chunk(Answer& answer, std::string_view bytes, std::string
         answer.output = count_at(*value, "output");
         answer.cache_read = count_at(*value, "cache_read");
         answer.cache_write = count_at(*value, "cache_write");
+        answer.thought = count_at(*value, "reasoning");
     } else if (type == "stop") {
         answer.stop = clipped(text_at(*value, "reason"), word_bytes);
         answer.detail = clipped(text_at(*value, "detail"), limits::answer_detail_bytes);
@@ -170,6 +171,8 @@ void Provider::start(std::shared_ptr<InFlight> call) {
         fault.bytes = call->answer.bytes;
         fault.input = call->answer.input;
         fault.output = call->answer.output;
+        fault.cache_read = call->answer.cache_read;
+        fault.cache_write = call->answer.cache_write;
         call->sink.on_fault(std::move(fault));
         end_when_idle();
     };

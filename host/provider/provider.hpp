@@ -27,6 +27,7 @@ struct Answer {
     std::string detail;  // of a refusal, for a person
     std::string state;   // what the plugin wants back with this answer, unread
     std::optional<std::int64_t> input, output, cache_read, cache_write;  // tokens, as reported
+    std::optional<std::int64_t> thought;  // of the output, what was reasoning
     std::int64_t bytes = 0;  // of all that came
 };
 
@@ -37,7 +38,7 @@ struct AnswerFault {
     std::chrono::milliseconds retry_after{0};
     bool left = false;         // a byte of the request may have left this machine
     std::int64_t bytes = 0;    // that came before it failed
-    std::optional<std::int64_t> input, output;
+    std::optional<std::int64_t> input, output, cache_read, cache_write;  // if they were told
 };
 
 class Provider {

@@ -106,6 +106,46 @@ TEST_CASE("a secret that stands in YAML is refused wherever it stands", "[config
     REQUIRE(has(home.error(), "parley secret set"));
 }
 
+TEST_CASE("a model falls back to others in their order, each followed by its own", "[config]") {
+    Home home;
+    auto models = [&](std::string const& text) {
+        auto yaml = home.read("parley.yaml");
+        auto from = yaml.find("models:"), to = yaml.find("\n\n", from);
+        home.write("parley.yaml", yaml.replace(from, to - from, "models:\n" + text));
+    };
+    std::string const plain = ": {provider: rehearsal, model: m";
+    models("  default" + plain + ", fallbacks: [a, c]}\n  a" + plain + ", fallbacks: [b]}\n  b" + plain +
+           ", fallbacks: [c]}\n  c" + plain + "}\n");
+    auto config = load_config(home.home);
+    REQUIRE(config);
+    REQUIRE(models_in_order(*config, "default") == std::vector<std::string>{"default", "a", "b", "c"});
+    REQUIRE(models_in_order(*config, "b") == std::vector<std::string>{"b", "c"});
+    REQUIRE(models_in_order(*config, "none").empty());
+
+    SECTION("but never back to where it began") {
+        home.edit("parley.yaml", "  c" + plain, "  c" + plain + ", fallbacks: [a]");
+        REQUIRE(has(home.error(), "fallbacks lead back to where they began: a, b, c, a"));
+        REQUIRE(has(home.error(), "parley.yaml:"));
+        home.edit("parley.yaml", "fallbacks: [a]}", "fallbacks: [c]}");
+        REQUIRE(has(home.error(), "fallbacks lead back to where they began: c, c"));
+    }
+    SECTION("nor to one that is not there") {
+        home.edit("parley.yaml", "fallbacks: [a, c]", "fallbacks: [a, cc]");
+        REQUIRE(has(home.error(), "parley.yaml:"));
+        REQUIRE(has(home.error(), "'cc' is no model"));
+    }
+    SECTION("nor to more than a call can try") {
+        std::string list, more;
+        for (char name = 'e'; name < 'n'; ++name) {
+            list += std::string(name == 'e' ? "" : ", ") + name;
+            more += std::string("  ") + name + plain + "}\n";
+        }
+        home.edit("parley.yaml", "  c" + plain + "}\n", "  c" + plain + "}\n" + more);
+        home.edit("parley.yaml", "fallbacks: [a, c]", "fallbacks: [" + list + "]");
+        REQUIRE(has(home.error(), "more than 8 fallbacks"));
+    }
+}
+
 TEST_CASE("agents are read with their persona, and nobody is authorized by a pattern", "[config]") {
     Home home;
     home.write("agents/ops/agent.yaml", "model: default\nbudget: {limit_usd: 2.50, per: day}\n");

@@ -65,6 +65,26 @@ TEST_CASE("the reservation is the dearest input for every byte and all the outpu
     REQUIRE(reservation.rows.size() == 2);
 }
 
+TEST_CASE("a long request has its own rates, for all of it", "[permit]") {
+    Price price{1'000'000, 2'000'000, 100'000, 1'250'000};
+    price.long_from = 1000;
+    price.of_long = {3'000'000, 5'000'000, 300'000, 3'750'000};
+    CHECK(cost_of(price, {1000, 10, 0, 0}).nano_usd == 1000 * 1000 + 10 * 2000);
+    CHECK(cost_of(price, {1001, 10, 0, 0}).nano_usd == 1001 * 3000 + 10 * 5000);
+    CHECK(cost_of(price, {2000, 10, 500, 500}).nano_usd ==
+          1000 * 3000 + 500 * 300 + 500 * 3750 + 10 * 5000);
+
+    Fixture f;
+    auto ask = ask_for(1000, 500);
+    ask.price = price;
+    auto shorter = f.reserve(config_with(usd, usd), ask);
+    CHECK(std::get<Reservation>(shorter).most.nano_usd == 1000 * 1250 + 500 * 2000);
+    // A byte may be a token, so that it may be long.
+    ask.request_bytes = 1001;
+    auto longer = f.reserve(config_with(usd, usd), ask);
+    CHECK(std::get<Reservation>(longer).most.nano_usd == 1001 * 3750 + 500 * 5000);
+}
+
 TEST_CASE("a call that fits one budget but not the other is reserved in neither", "[permit]") {
     Fixture f;
     auto config = config_with(usd, 1000);
