@@ -56,7 +56,7 @@ need() {
     services_again
 }
 
-# Declarations from npm that tests are held against; no program of theirs is run.
+# From npm: declarations and prices that tests are held against.
 npm_packages() {
     local folder
     for folder in tests/npm/*/; do

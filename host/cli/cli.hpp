@@ -12,7 +12,8 @@ struct Programs {
     std::function<int(std::filesystem::path const& home, std::filesystem::path const& record,
                       std::filesystem::path const& replay)>
         run_host;
-    std::filesystem::path plugins, worker, check_worker, templates, schemas;  // of this installation
+    // Of this installation.
+    std::filesystem::path plugins, worker, check_worker, templates, schemas, prices;
 };
 
 // Exit codes: 0 done, 1 failed, 2 wrong usage, 3 parked (chat) or shorter (ledger verify).

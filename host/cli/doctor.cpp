@@ -1,6 +1,9 @@
 // What is wrong with a home, and how to mend it. It changes nothing.
+#include "base/clock.hpp"
+#include "base/limits.hpp"
 #include "cli/context.hpp"
 #include "config/config.hpp"
+#include "config/prices.hpp"
 #include "plugin/catalogue.hpp"
 #include "vault/ask.hpp"
 #include "vault/vault.hpp"
@@ -19,7 +22,7 @@ namespace parley {
 namespace {
 
 struct Finding {
-    bool good;
+    bool good, is_warning;
     std::string what;
 };
 
@@ -47,6 +50,7 @@ public:
                           std::to_string(config->models.size()) + " models, " +
                           std::to_string(config->channels.size()) + " channels");
             for (auto const& key : config->overrides) add(true, "overrides.yaml changes " + key);
+            look_at_prices(*config);
         }
         auto vault =
             Vault::open(context_.home / "vault/secrets.vault", {vault_key_path(), ask_passphrase});
@@ -81,17 +85,25 @@ public:
         out.begin('{').key("findings").begin('[');
         for (auto const& finding : findings_) {
             sound = sound && finding.good;
-            out.begin('{').key("good").boolean(finding.good).pair("what", finding.what).end('}');
+            out.begin('{').key("good").boolean(finding.good);
+            if (finding.is_warning) out.key("warning").boolean(true);
+            out.pair("what", finding.what).end('}');
         }
         out.end(']').key("sound").boolean(sound).end('}');
         if (!print_json(context_, out.text()))
             for (auto const& finding : findings_)
-                std::printf("%s  %s\n", finding.good ? "ok  " : "WRONG", finding.what.c_str());
+                std::printf("%s  %s\n",
+                            finding.is_warning ? "warn"
+                            : finding.good     ? "ok  "
+                                               : "WRONG",
+                            finding.what.c_str());
         return sound ? 0 : 1;
     }
 
 private:
-    void add(bool good, std::string what) { findings_.push_back({good, std::move(what)}); }
+    void add(bool good, std::string what) { findings_.push_back({good, false, std::move(what)}); }
+    // It works, and will cost somebody something.
+    void warn(std::string what) { findings_.push_back({true, true, std::move(what)}); }
 
     template <class T>
     bool check(char const* name, Result<T> const& result) {
@@ -111,6 +123,35 @@ private:
         for (auto const& [name, model] : config.models) need("model " + name, model.secrets);
         for (auto const& [name, channel] : config.channels)
             need("channel " + name.text, channel.secrets);
+    }
+
+    void look_at_prices(Config& config) {
+        auto table = PriceTable::load(context_.programs->prices);
+        if (!table) return add(false, "prices: " + table.error().what);
+        table->apply(config);
+        std::string from_table;
+        for (auto const& [name, model] : config.models)
+            if (model.price_source.starts_with("table"))
+                from_table += (from_table.empty() ? "" : ", ") + name;
+        auto days = table->days_old(SystemClock().now_us());
+        if (!from_table.empty() && days > limits::price_table_days)
+            warn("prices: the table is of " + table->date() + ", " + std::to_string(days) +
+                 " days old; give a price of your own in parley.yaml to: " + from_table);
+        else if (!from_table.empty())
+            add(true, "prices: from the table of " + table->date() + ": " + from_table);
+        for (auto const& [agent, rules] : config.agents)
+            for (auto const& name : models_in_order(config, rules.model))
+                if (!config.models.at(name).price && has_money_cap(config, rules))
+                    warn("model " + name + " has no price, and agent " + agent.text +
+                         " is under a budget in money, which cannot count it; give the model a "
+                         "price in parley.yaml (zeros mean free)");
+    }
+
+    static bool has_money_cap(Config const& config, AgentConfig const& agent) {
+        auto const is_money = [](std::optional<BudgetConfig> const& budget) {
+            return budget && budget->limit_nano_usd;
+        };
+        return is_money(config.global_budget) || is_money(agent.budget);
     }
 
     void look_at_plugins(Config const& config) {

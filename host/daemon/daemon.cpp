@@ -2,6 +2,7 @@
 
 #include "base/json.hpp"
 #include "base/limits.hpp"
+#include "config/prices.hpp"
 #include "control/control.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/signals.hpp"
@@ -49,6 +50,7 @@ public:
     int run();
 
 private:
+    Result<Config> read_config();
     Result<> open_rooms();
     Result<> check_vault_age();
     Result<> open_doors();
@@ -91,7 +93,7 @@ Result<> Daemon::start() {
     MUST(check_home(home_));
     TRY(lock, HomeLock::take(home_));
     lock_ = std::make_unique<HomeLock>(std::move(lock));
-    TRY(config, load_config(home_));
+    TRY(config, read_config());
     config_ = std::make_shared<Config const>(std::move(config));
     TRY(vault, Vault::open(home_ / "vault/secrets.vault", {vault_key_path(), ask_passphrase}));
     vault_ = std::move(vault);
@@ -100,6 +102,16 @@ Result<> Daemon::start() {
     tokens_ = std::make_unique<Tokens>(std::move(tokens));
     MUST(open_rooms());
     return open_doors();
+}
+
+// With prices where the operator gave none. Without a table they are unknown, as they would be in it.
+Result<Config> Daemon::read_config() {
+    TRY(config, load_config(home_));
+    if (auto table = PriceTable::load(price_table()))
+        table->apply(config);
+    else
+        trace_.write(Trace::Level::warn, table.error().what);
+    return config;
 }
 
 Result<> Daemon::open_rooms() {
@@ -267,7 +279,7 @@ void Daemon::note_secret_use(SecretName const& name, std::string const& worker,
 
 Result<> Daemon::reload(char const* why) {
     notify("RELOADING=1");
-    auto config = load_config(home_);
+    auto config = read_config();
     notify("READY=1");
     if (!config) {
         trace_.write(Trace::Level::error,

@@ -21,5 +21,7 @@ std::filesystem::path program_folder();  // of this very program
 std::filesystem::path check_program();
 std::filesystem::path schema_folder();
 std::filesystem::path template_folder();
+// What models cost at their vendors.
+std::filesystem::path price_table();
 
 }  // namespace parley

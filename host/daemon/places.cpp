@@ -44,6 +44,10 @@ std::filesystem::path schema_folder() {
     return first_of({program_folder() / "../share/parley/schemas"});
 }
 
+std::filesystem::path price_table() {
+    return first_of({program_folder() / "../share/parley/prices.json"});
+}
+
 std::filesystem::path template_folder() {
     if (auto const* given = std::getenv("PARLEY_TEMPLATES")) return given;
     return first_of({program_folder() / "../share/parley/templates"});

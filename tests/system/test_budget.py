@@ -1,4 +1,5 @@
 """A loop cannot quietly burn money."""
+import json
 import threading
 import unittest
 
@@ -75,6 +76,25 @@ class Budget(unittest.TestCase):
         accepted = self.host.say("/say hello")
         self.host.wait_state(accepted["session"], "Stopped")
         self.assertIn("no price", self.host.notices(accepted["session"])[-1])
+
+    def test_doctor_says_whose_prices_the_table_gives_and_which_model_has_none(self):
+        self.start("{limit_usd: 1, per: total, on_limit: refuse}")
+        self.host.edit("parley.yaml", PRICED, PRICED.replace("}, max", "}, fallbacks: [known, own, unheard-of], max") + """
+  known: {provider: anthropic, model: claude-sonnet-5}
+  own: {provider: anthropic, model: claude-sonnet-5, config: {base_url: "http://127.0.0.1:9"}}
+  unheard-of: {provider: anthropic, model: claude-sonnet-5-5}
+  elsewhere: {provider: openai, model: claude-sonnet-5}""")
+        self.host.edit("parley.yaml", "  rehearsal: {enabled", "  anthropic: {enabled: true}\n  openai: {enabled: true}\n  rehearsal: {enabled")
+        done = self.host.cli("doctor")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        table = [line for line in done.stdout.splitlines() if "prices:" in line]
+        self.assertEqual(len(table), 1, done.stdout)
+        self.assertTrue(table[0].endswith(": known"), table)
+        self.assertIn("2026-", table[0])
+        unpriced = [line.split()[2] for line in done.stdout.splitlines() if "has no price" in line]
+        self.assertEqual(unpriced, ["own", "unheard-of"])  # the agent may come to these, and is under a cap
+        findings = json.loads(self.host.cli("doctor", "--json").stdout)["findings"]
+        self.assertEqual([one["good"] for one in findings if one.get("warning") and "has no price" in one["what"]], [True, True])
 
     def test_a_bad_budget_changes_nothing_and_says_why(self):
         self.start("{limit_usd: 1, per: total, on_limit: refuse}")
