@@ -76,6 +76,31 @@ TEST_CASE("provider_openai says the same in the process and in a worker", "[prov
     });
 }
 
+TEST_CASE("provider_openai says the same on its other wire", "[provider_openai]") {
+    same_both_ways("provider_openai", [](Stage& stage) {
+        HttpServer server(stage.loop, [&](Request request, std::shared_ptr<Reply> reply) {
+            Response response;
+            response.content_type = "text/event-stream";
+            response.body =
+                R"(data: {"type":"response.output_text.delta","output_index":1,"delta":"Hello"})"
+                "\n\n"
+                R"(data: {"type":"response.completed","response":{"status":"completed","output":[)"
+                R"({"type":"reasoning","summary":[],"encrypted_content":"s"},{"type":"message",)"
+                R"("content":[{"type":"output_text","text":"Hello"}]}],)"
+                R"("usage":{"input_tokens":9,"output_tokens":2}}})"
+                "\n\n";
+            if (request.target != "/v1/responses") response.status = 404;
+            reply->send(std::move(response));
+        });
+        REQUIRE(server.listen_tcp("127.0.0.1", 0));
+        auto base = "http://127.0.0.1:" + std::to_string(server.port());
+        stage.transcript.name(base, "<server>");
+        stage.configure(R"({"api":"responses","base_url":")" + base + R"(/v1"})");
+        CHECK(stage.call(Verb::provider_generate, generate("hello")).items.size() == 4);
+        server.stop();
+    });
+}
+
 TEST_CASE("provider_anthropic says the same in the process and in a worker",
           "[provider_anthropic]") {
     same_both_ways("provider_anthropic", [](Stage& stage) {
