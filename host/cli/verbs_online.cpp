@@ -15,10 +15,11 @@ constexpr char api[] = "/api/v1";
 std::string gist(json::value const& body) {
     std::string out;
     for (auto const* key :
-         {"text",       "skill",    "arguments",    "content",  "why",      "reason",
-          "detail",     "instance", "conversation", "model",    "stop",     "tokens_in",
-          "tokens_out", "usd",      "plugin",       "approval", "evidence", "verdict",
-          "message",    "summary",  "sender",       "count",    "secret",   "scope"}) {
+         {"text",     "skill",    "arguments",    "content",    "why",         "reason",
+          "detail",   "instance", "conversation", "model",      "fallback_of", "code",
+          "next",     "stop",     "tokens_in",    "tokens_out", "usd",         "plugin",
+          "approval", "evidence", "verdict",      "message",    "summary",     "sender",
+          "count",    "secret",   "scope"}) {
         auto const* value = member(body, key);
         if (!value) continue;
         std::string text = value->is_string()

@@ -395,6 +395,8 @@ void Flow::model_answered(SessionId const& id, std::int64_t number, FilteredAnsw
     session.cause = change.batch.record(std::move(answered));
 
     session.attempt.clear();
+    session.answered_by = call.model;
+    session.fallback_of = call.model == session.model ? "" : session.model;
     if (call.compacts) {
         compacted(change, session, turn, answer);
     } else {

@@ -42,6 +42,8 @@ std::string encode(Session const& s) {
     out.pair("turn_item", s.turn_item).pair("waiting", s.waiting);
     out.pair("cause", static_cast<std::int64_t>(s.cause));
     if (!s.last_actor.empty()) out.key("actor").raw(s.last_actor);
+    if (!s.answered_by.empty()) out.pair("answered_by", s.answered_by);
+    if (!s.fallback_of.empty()) out.pair("fallback_of", s.fallback_of);
     if (s.has_turn()) {
         out.key("turn").raw(s.turn);
         out.pair("base", s.base).pair("model", s.model);
@@ -84,6 +86,8 @@ std::optional<Session> decode(std::string_view text) {
     s.base = text_at(v, "base");
     s.model = text_at(v, "model");
     s.attempt = raw_member(v, "attempt");
+    s.answered_by = text_at(v, "answered_by");
+    s.fallback_of = text_at(v, "fallback_of");
     return s;
 }
 
@@ -304,6 +308,8 @@ std::string to_json(Session const& s) {
     out.pair("turns", s.turns).key("cost_usd").usd(s.cost_nano_usd);
     out.pair("tokens_in", s.tokens_in).pair("tokens_out", s.tokens_out);
     out.pair("waiting", s.waiting);
+    if (!s.answered_by.empty()) out.pair("answered_by", s.answered_by);
+    if (!s.fallback_of.empty()) out.pair("fallback_of", s.fallback_of);
     return out.end('}').take();
 }
 

@@ -52,6 +52,8 @@ struct Session {
     std::string base;                 // digest of {system, skills}
     std::string model;                // named model
     std::string attempt;              // JSON of the model call in flight, or empty
+    // Named models: who gave the last answer, and in whose place if it was a fallback.
+    std::string answered_by, fallback_of;
 
     bool has_turn() const { return !turn.empty(); }
 };

@@ -18,7 +18,7 @@ class Fallback(unittest.TestCase):
         self.addCleanup(self.host.close)
         self.prices = {"first": "input: 1, output: 2", "second": "input: 3, output: 4", "third": "input: 5, output: 6"}
         self.more = {"first": ", fallbacks: [second]", "second": ", fallbacks: [third]", "third": ""}
-        self.budget = "{limit_usd: 5, per: total, on_limit: refuse}"
+        self.limit = 5
 
     def start(self, **answers):
         for name, list_of in answers.items():
@@ -31,7 +31,7 @@ class Fallback(unittest.TestCase):
         start = text.index("models:")
         text = text[:start] + "models:\n" + models + text[text.index("\n\n", start):]
         text = text.replace("  rehearsal: {enabled", "  openai: {enabled: true}\n  rehearsal: {enabled", 1)
-        text = text[:text.index("budgets:")] + f"budgets:\n  global: {self.budget}\n"
+        text = text[:text.index("budgets:")] + f"budgets:\n  global: {{limit_usd: {self.limit}, per: total, on_limit: refuse}}\n"
         self.host.write("parley.yaml", text)
         self.host.edit("agents/assistant/agent.yaml", "model: default", "model: first")
         self.host.start()
@@ -39,6 +39,15 @@ class Fallback(unittest.TestCase):
     def finish(self):
         for double in self.doubles.values():
             self.assertEqual(double.problems, [])
+        # One call at a time: at every record what is spent and what is reserved stay under the cap.
+        spent = reserved = 0
+        for record in self.host.ledger():
+            if record["kind"] == "budget.reserved":
+                self.assertEqual(reserved, 0)
+                reserved = record["body"]["usd"]
+            elif record["kind"] in ("budget.settled", "budget.overrun"):
+                spent, reserved = spent + record["body"]["usd"], 0
+            self.assertLessEqual(spent + reserved, self.limit + 1e-9, record)
         self.host.verify()
 
     def asked(self):
@@ -79,8 +88,11 @@ class Fallback(unittest.TestCase):
         self.assertGreater(end["attempts"][0]["cost_usd"], 400 * 2 / 1e6)
         failed = self.bodies(said["session"], "model.failed")
         self.assertEqual([(body["model"], body["next"], body["will_retry"]) for body in failed], [("first", "second", True)])
-        shown = self.host.cli("session", "show", said["session"]).stdout + self.host.cli("ledger", "tail").stdout
-        self.assertIn("model.failed", shown)
+        shown = self.host.cli("session", "show", said["session"]).stdout
+        self.assertRegex(shown, r"answered_by\W+second")
+        self.assertRegex(shown, r"fallback_of\W+first")
+        replayed = self.host.cli("session", "replay", said["session"]).stdout
+        self.assertRegex(replayed, r"model\.failed .*model=first .*code=auth .*next=second")
         for record in self.host.records(said["session"]):
             if record["kind"] == "model.requested":
                 answer = self.host.api("GET", f"/api/v1/sessions/{said['session']}/context?at={record['seq']}")
@@ -141,7 +153,7 @@ class Fallback(unittest.TestCase):
     def test_all_attempts_together_stay_under_the_cap(self):
         # Room for the first attempt, and not for another after it.
         self.prices = {name: "input: 0, output: 100" for name in self.prices}
-        self.budget = "{limit_usd: 0.05, per: total, on_limit: refuse}"
+        self.limit = 0.05
         self.start(first=[wire.error(402, "one")], second=[wire.text("never")])
         said = self.host.say("x")
         self.host.wait_state(said["session"], "Stopped")
