@@ -88,7 +88,7 @@ void Exchange::begin() {
 
 void Exchange::ask(bool with_key) {
     HttpRequest asked = request();
-    asked.timeout = settings_.timeout;
+    if (asked.timeout.count() == 0) asked.timeout = settings_.timeout;
     asked.headers.insert(asked.headers.end(), settings_.headers.begin(), settings_.headers.end());
     if (with_key) asked.inject.push_back(settings_.key);
     head_ = {};

@@ -144,6 +144,8 @@ void Answer::take_usage(Json const& usage) {
     if (written >= 0) out.cache_write = written;
     out.input = (plain >= 0 ? plain : plain_before) + std::max<std::int64_t>(out.cache_read, 0) +
                 std::max<std::int64_t>(out.cache_write, 0);
+    auto const thought = model_wire::count_at(usage, {"output_tokens_details", "thinking_tokens"});
+    if (thought >= 0) out.reasoning = thought;
     if (plain >= 0 || usage_) usage_ = out;
 }
 
@@ -167,6 +169,8 @@ void Answer::tell_usage(std::vector<std::string>& items) const {
     sum.output += before_.output;
     if (before_.cache_read > 0)
         sum.cache_read = std::max<std::int64_t>(sum.cache_read, 0) + before_.cache_read;
+    if (before_.reasoning > 0)
+        sum.reasoning = std::max<std::int64_t>(sum.reasoning, 0) + before_.reasoning;
     if (before_.cache_write > 0)
         sum.cache_write = std::max<std::int64_t>(sum.cache_write, 0) + before_.cache_write;
     items.push_back(model_wire::usage_item(sum));
@@ -216,6 +220,8 @@ std::string Answer::next_body() {
         std::max<std::int64_t>(before_.cache_read, 0) + std::max<std::int64_t>(now.cache_read, 0);
     before_.cache_write =
         std::max<std::int64_t>(before_.cache_write, 0) + std::max<std::int64_t>(now.cache_write, 0);
+    before_.reasoning =
+        std::max<std::int64_t>(before_.reasoning, 0) + std::max<std::int64_t>(now.reasoning, 0);
     usage_.reset();
     open_.clear();
     stop_.clear();

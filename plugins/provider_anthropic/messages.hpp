@@ -20,6 +20,7 @@ using model_wire::Names;
 struct Manners {
     std::string thinking = "off", effort;
     bool caches = true;
+    std::int64_t max_tokens = 0;  // the most that the model takes; 0: not known
 };
 
 // The body for POST /v1/messages, in two parts: the list of messages stays open at its end, so that

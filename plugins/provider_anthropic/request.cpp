@@ -1,5 +1,7 @@
 #include "messages.hpp"
 
+#include <algorithm>
+
 namespace anthropic {
 
 namespace {
@@ -192,7 +194,9 @@ void write_rest(JsonWriter& out, Json const& request, Names const& names, Manner
 Body body_for(Json const& request, Names const& names, Manners const& manners) {
     JsonWriter out;
     out.begin('{').pair("model", request["model"].text());
-    out.pair("max_tokens", request["max_output_tokens"].integer()).pair("stream", true);
+    auto most = request["max_output_tokens"].integer();
+    if (manners.max_tokens > 0) most = std::min(most, manners.max_tokens);
+    out.pair("max_tokens", most).pair("stream", true);
     write_rest(out, request, names, manners);
     return {out.take(), "]}"};
 }

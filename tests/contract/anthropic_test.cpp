@@ -49,6 +49,15 @@ struct Chat {
         return items[0];
     }
 
+    // The service's word on what the model can do, which is asked for first.
+    void told_of_model(std::string_view body, int status = 200) {
+        auto& on = http();
+        REQUIRE(on.request["method"].text() == "GET");
+        host.http_head(on, status, "[]");
+        host.http_data(on, body);
+        host.http_done(on);
+    }
+
     void tell(HttpExchange& on, std::string_view data) {
         host.http_event(on, data, Json::parse(data)["type"].text("message"));
     }
@@ -141,6 +150,7 @@ TEST_CASE("version, place, key, thinking and effort come from the config", "[ant
     Chat chat(request(),
               R"({"base_url":"http://127.0.0.1:8080/","version":"2023-06-01","auth":"x-api-key",)"
               R"("thinking":"adaptive","effort":"high","cache":false,"timeout_s":5})");
+    chat.told_of_model("", 404);
     Json const http = chat.http().request;
     CHECK(http["url"].text() == "http://127.0.0.1:8080/v1/messages");
     CHECK(http["headers"].raw().find(R"(["anthropic-version","2023-06-01"])") != std::string::npos);
@@ -153,6 +163,77 @@ TEST_CASE("version, place, key, thinking and effort come from the config", "[ant
         R"("thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"high"},)"
         R"("system":[{"type":"text","text":"be kind"}],)"
         R"("messages":[{"role":"user","content":[{"type":"text","text":"Hello"}]}]})");
+}
+
+TEST_CASE("what a model cannot do is not asked of it, as the service says once", "[anthropic]") {
+    auto const model = [](std::string_view capabilities, std::string_view more = "") {
+        return R"({"id":"claude-x","type":"model","capabilities":)" + std::string(capabilities) +
+               std::string(more) + "}";
+    };
+    constexpr char config[] = R"({"thinking":"adaptive","effort":"xhigh"})";
+    std::string const able =
+        R"({"effort":{"supported":true,"high":{"supported":true},"xhigh":{"supported":true}},)"
+        R"("thinking":{"supported":true,"types":{"adaptive":{"supported":true}}}})";
+    struct Row {
+        std::string said;
+        bool thinks, tries;
+        int max_tokens;
+    };
+    Row const rows[] = {
+        {model(able), true, true, 100},
+        {model(able, R"(,"max_tokens":64)"), true, true, 64},
+        {model(
+             R"({"effort":{"supported":true,"high":{"supported":true},"xhigh":null},"thinking":{"supported":true,"types":{"adaptive":{"supported":false}}}})"),
+         false, false, 100},
+        {model(
+             R"({"effort":{"supported":false,"xhigh":{"supported":true}},"thinking":{"supported":false}})"),
+         false, false, 100},
+        // Not said is not refused.
+        {model("null", R"(,"max_tokens":null)"), true, true, 100},
+        {"not json", true, true, 100}};
+    for (auto const& row : rows) {
+        INFO(row.said);
+        Chat chat(request(), config);
+        CHECK(chat.http().request["url"].text() == "https://api.anthropic.com/v1/models/claude-x");
+        CHECK(chat.http().request["timeout_ms"].integer() == 10000);
+        chat.told_of_model(row.said);
+        CHECK(chat.http().request["method"].text() == "POST");
+        CHECK(chat.body()["thinking"].exists() == row.thinks);
+        CHECK(chat.body()["output_config"].exists() == row.tries);
+        CHECK(chat.body()["max_tokens"].integer() == row.max_tokens);
+        chat.play({started(), because("end_turn"), done});
+        CHECK(chat.call().succeeded());
+        chat.host.start(Verb::provider_generate, request());
+        CHECK(chat.host.http.size() == 3);
+        CHECK(chat.http().request["method"].text() == "POST");
+        CHECK(chat.body()["thinking"].exists() == row.thinks);
+        CHECK(chat.host.faults.empty());
+    }
+    // Where nothing hangs on it nobody asks.
+    CHECK(Chat().http().request["method"].text() == "POST");
+
+    Chat odd(R"({"model":"a/b?c","max_output_tokens":9,"messages":[{"role":"user","text":"x"}]})",
+             config);
+    CHECK(odd.http().request["url"].text() == "https://api.anthropic.com/v1/models/a%2Fb%3Fc");
+    odd.host.http_failed(odd.http(),
+                         R"({"code":"timeout","message":"slow","retryable":true,"sent":true})");
+    CHECK(odd.http().request["method"].text() == "POST");
+
+    Chat cancelled(request(), config);
+    cancelled.host.cancel(cancelled.id);
+    CHECK(cancelled.call().status == PARLEY_E_CANCELLED);
+    CHECK(cancelled.host.http.size() == 1);
+    CHECK_FALSE(cancelled.http().open);
+}
+
+TEST_CASE("a model that is about to go is named to the operator, once", "[anthropic]") {
+    Chat chat(request(), R"({"effort":"high"})");
+    chat.told_of_model(
+        R"({"id":"claude-x","lifecycle":"deprecated","retires_at":"2027-02-01T00:00:00Z"})");
+    chat.host.start(Verb::provider_generate, request());
+    REQUIRE(chat.host.logs.size() == 1);
+    CHECK(chat.host.logs[0].find("claude-x is deprecated, and retires at 2027-02-01") !=
+          std::string::npos);
 }
 
 TEST_CASE("a request or count that makes no sense or is too large is not sent", "[anthropic]") {

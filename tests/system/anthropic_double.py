@@ -23,6 +23,7 @@ class Double:
 
     def __init__(self):
         self.answers, self.requests, self.problems = [], [], []
+        self.models = {}  # what the service says of them
         self.version = VERSION
         self.given = {}  # a block of thinking -> what stood before it
         double = self
@@ -43,6 +44,14 @@ class Double:
                     answer(double, self, body)
                 except (BrokenPipeError, ConnectionResetError):
                     pass
+
+            def do_GET(self):
+                model = double.models.get(self.path.removeprefix("/v1/models/"))
+                body = json.dumps(model or {"type": "error", "error": {"type": "not_found_error", "message": "no such model"}}).encode()
+                self.send_response(200 if model else 404)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, *_):
                 pass
@@ -79,6 +88,11 @@ class Double:
             found.append("no streaming, or no max_tokens")
         if json.dumps(body).count('"cache_control"') > 4:
             found.append("more than 4 blocks have cache_control")
+        able = self.models.get(body["model"], {}).get("capabilities", {})
+        if "thinking" in body and not able.get("thinking", {}).get("supported", True):
+            found.append("thinking: the model does not know it")
+        if body["max_tokens"] > self.models.get(body["model"], {}).get("max_tokens", 10**9):
+            found.append("max_tokens: more than the model takes")
         for tool in body.get("tools", []):
             name = tool["name"]
             if not name or len(name) > 64 or not all(c.isascii() and (c.isalnum() or c in "_-") for c in name):

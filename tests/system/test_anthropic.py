@@ -74,6 +74,14 @@ class Anthropic(unittest.TestCase):
         self.assertNotIn("cache_control", json.dumps(self.body(0)))
         self.finish()
 
+    def test_a_model_that_does_not_think_is_not_asked_to(self):
+        self.double.models["claude-test"] = {"id": "claude-test", "max_tokens": 1000, "capabilities": {"thinking": {"supported": False}}}
+        self.start(wire.text("plain"))
+        self.assertEqual(self.host.ask("x"), "plain")
+        self.assertNotIn("thinking", self.body(0))
+        self.assertEqual(self.body(0)["max_tokens"], 1000)
+        self.finish()
+
     def test_thinking_goes_back_word_for_word_through_calls_turns_and_a_restart(self):
         (self.host.workspace / "a").write_text("content of a")
         (self.host.workspace / "b").write_text("content of b")
