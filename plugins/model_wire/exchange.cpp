@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t answer_bytes = 8u << 20;       // twice what the host takes
 constexpr std::size_t state_bytes = 256 * 1024;      // of the contract
+constexpr std::size_t line_bytes_most = 1u << 20;    // of one line of an answer in lines
 constexpr std::size_t whole_bytes_most = 8u << 20;   // of an answer that is not streamed
 constexpr std::size_t error_bytes_most = 16 * 1024;  // kept of an error's body
 constexpr std::size_t list_bytes_most = 4u << 20;
@@ -156,7 +157,8 @@ private:
         out.url = settings_.base_url + path_;
         out.headers = {{"Content-Type", "application/json"},
                        {"Accept", "text/event-stream, application/json"}};
-        out.events = true;
+        out.events = !reader_->reads_lines();
+        if (reader_->reads_lines()) out.headers.back().second = "application/x-ndjson";
         return out;
     }
     std::string_view body() const override { return body_; }
@@ -165,8 +167,9 @@ private:
         if (event.event == "error") return fail(failure_in_stream(event.data));
         take(event.data);
     }
-    // The server does not stream, though it was asked to.
+    // Lines, or a server that does not stream, though it was asked to.
     void on_data(std::string_view bytes) override {
+        if (reader_->reads_lines()) return on_lines(bytes);
         if (whole_.size() + bytes.size() > whole_bytes_most) {
             return fail(peer_failure("the answer is larger than " +
                                      std::to_string(whole_bytes_most) + " bytes"));
@@ -176,6 +179,22 @@ private:
     void on_whole() override {
         if (!whole_.empty()) take(whole_);
         finish();
+    }
+    void on_lines(std::string_view bytes) {
+        auto const self = shared_from_this();
+        while (!end_ && !bytes.empty()) {
+            auto const size = bytes.find('\n');
+            auto const part = bytes.substr(0, size);
+            if (whole_.size() + part.size() > line_bytes_most) {
+                return fail(peer_failure("a line of the answer is larger than " +
+                                         std::to_string(line_bytes_most) + " bytes"));
+            }
+            whole_ += part;
+            if (size == bytes.npos) return;
+            bytes.remove_prefix(size + 1);
+            std::string const line = std::exchange(whole_, {});
+            if (line.find_first_not_of(" \r\t") != line.npos) take(line);
+        }
     }
     void on_broken(Failure const& failure) override {
         if (reader_->is_complete()) return finish();

@@ -35,13 +35,16 @@ class Reader {
 public:
     virtual ~Reader() = default;
 
+    // Some servers stream a line of JSON for each part, instead of events.
+    virtual bool reads_lines() const { return false; }
+
     enum class Took {
         fine,
         done,     // the mark that nothing follows
         error,    // the data is the server's word that it failed
         garbage,  // see why()
     };
-    // One event's data, or a whole answer of a server that does not stream. Adds items for the
+    // One event's or line's data, or a whole answer of a server that does not stream. Adds items for the
     // host.
     virtual Took take(std::string_view data, std::vector<std::string>& items) = 0;
     // The server said that the answer is whole.

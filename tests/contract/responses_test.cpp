@@ -7,6 +7,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <random>
+
 using namespace contract;
 
 namespace {
@@ -354,4 +356,39 @@ TEST_CASE("an answer without its end is cut off, and garbage ends it", "[respons
         endless.host.http_event(endless.http(), big);
     CHECK(endless.answer()["code"].text() == "peer");
     CHECK(cut.host.faults.empty());
+}
+
+TEST_CASE("random events of this wire, too, end an answer or do not, and break nothing",
+          "[responses]") {
+    std::mt19937 random(11);
+    Lines const events = {
+        text(0, "x"),
+        text(7, "y"),
+        done(0, message("x")),
+        done(0, reasoning),
+        done(1, call("a", "n", "{")),
+        done(-1, call("b", "m", "{}")),
+        delta("response.refusal.delta", 2, "no"),
+        end(),
+        end("incomplete"),
+        end("failed"),
+        R"({"type":"response.output_item.done","output_index":"x","item":{}})",
+        R"({"type":"response.output_text.delta"})",
+        R"({"type":"response.completed","response":{"status":"completed","output":5}})",
+        R"({"type":"response.completed","response":{"status":"completed","output":[null]}})",
+        R"({"type":5})",
+        "[DONE]",
+        ""};
+    for (int round = 0; round < 300; ++round) {
+        Chat chat;
+        chat.host.http_head(chat.http(), 200, "[]");
+        for (auto left = random() % 12; left > 0 && chat.http().open; --left) {
+            chat.host.http_event(chat.http(), events[random() % events.size()].substr(
+                                                  0, random() % 20 ? std::string::npos : 30));
+        }
+        if (chat.http().open) chat.host.http_done(chat.http());
+        CHECK(chat.call().ended());
+        CHECK(chat.call().items("stop").size() == (chat.call().succeeded() ? 1u : 0u));
+        CHECK(chat.host.faults.empty());
+    }
 }

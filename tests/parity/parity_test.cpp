@@ -101,6 +101,43 @@ TEST_CASE("provider_openai says the same on its other wire", "[provider_openai]"
     });
 }
 
+TEST_CASE("provider_ollama says the same in the process and in a worker", "[provider_ollama]") {
+    same_both_ways("provider_ollama", [](Stage& stage) {
+        std::vector<std::shared_ptr<Reply>> held;
+        HttpServer server(stage.loop, [&](Request request, std::shared_ptr<Reply> reply) {
+            Response response;
+            if (request.target == "/v1/models") {
+                response.body = R"({"data":[{"id":"qwen3:8b"}]})";
+            } else if (request.body.find("unheard of") != std::string::npos) {
+                response.status = 404;
+                response.body = R"({"error":"model not found"})";
+            } else if (request.body.find("wait") != std::string::npos) {
+                return held.push_back(std::move(reply));
+            } else {
+                response.content_type = "application/x-ndjson";
+                response.body =
+                    "{\"message\":{\"content\":\"\",\"thinking\":\"hm\"},\"done\":false}\n"
+                    "{\"message\":{\"content\":\"Hello\"},\"done\":false}\n"
+                    "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\","
+                    "\"prompt_eval_count\":9,\"eval_count\":2}\n";
+            }
+            reply->send(std::move(response));
+        });
+        REQUIRE(server.listen_tcp("127.0.0.1", 0));
+        auto base = "http://127.0.0.1:" + std::to_string(server.port());
+        stage.transcript.name(base, "<server>");
+        stage.configure(R"({"base_url":")" + base + "\"}");
+        CHECK(stage.call(Verb::provider_generate, generate("hello")).items.size() == 4);
+        CHECK_FALSE(*stage.call(Verb::provider_generate, generate("unheard of")).result);
+        stage.call(Verb::provider_list_models, "{}");
+        Answer answer;
+        auto call = stage.start(Verb::provider_generate, generate("wait"), answer);
+        CHECK(stage.until([&] { return !held.empty(); }));
+        stage.cancel(call, answer);
+        server.stop();
+    });
+}
+
 TEST_CASE("provider_anthropic says the same in the process and in a worker",
           "[provider_anthropic]") {
     same_both_ways("provider_anthropic", [](Stage& stage) {

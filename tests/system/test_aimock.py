@@ -1,4 +1,4 @@
-"""The three wires against a double that others wrote (`npm/aimock`), which knows nothing of what we took them for."""
+"""The four wires against a double that others wrote (`npm/aimock`), which knows nothing of what we took them for."""
 import http.client
 import json
 import pathlib
@@ -16,7 +16,8 @@ NODES = sorted(MODULES.glob("node-linux-*/bin/node"))
 KEY = "sk-test-0123456789abcdefghij"
 WIRES = {"anthropic": ("anthropic", "/v1/messages", "{thinking: adaptive, base_url: \"http://127.0.0.1:PORT\"}"),
          "chat": ("openai", "/v1/chat/completions", "{base_url: \"http://127.0.0.1:PORT/v1\"}"),
-         "responses": ("openai", "/v1/responses", "{api: responses, base_url: \"http://127.0.0.1:PORT/v1\"}")}
+         "responses": ("openai", "/v1/responses", "{api: responses, base_url: \"http://127.0.0.1:PORT/v1\"}"),
+         "ollama": ("ollama", "/api/chat", "{base_url: \"http://127.0.0.1:PORT\"}")}
 USAGE = {"prompt_tokens": 3000, "completion_tokens": 700, "input_tokens": 3000, "output_tokens": 700}
 FIXTURES = [
     {"match": {"userMessage": "hello"}, "response": {"content": "Hi there, friend. 😀", "reasoning": "they greet", "usage": USAGE}},
@@ -90,7 +91,7 @@ class Wires(unittest.TestCase):
         models = models.replace("model: of-anthropic", "model: of-anthropic, fallbacks: [chat, responses]")
         start = text.index("models:")
         text = text[:start] + "models:\n" + models + text[text.index("\n\n", start):]
-        self.host.write("parley.yaml", text.replace("  rehearsal: {enabled", "  anthropic: {enabled: true}\n  openai: {enabled: true}\n  rehearsal: {enabled", 1))
+        self.host.write("parley.yaml", text.replace("  rehearsal: {enabled", "  anthropic: {enabled: true}\n  openai: {enabled: true}\n  ollama: {enabled: true}\n  rehearsal: {enabled", 1))
         self.assertEqual(self.host.cli("secret", "set", "test/key", stdin=KEY + "\n").returncode, 0)
         (self.host.workspace / "a").write_text("content of a")
         (self.host.workspace / "b").write_text("content of b")
@@ -115,8 +116,9 @@ class Wires(unittest.TestCase):
                 said = self.host.say("hello", agent=name)
                 self.assertEqual(self.host.reply_after(said), "Hi there, friend. 😀")
                 answered = self.bodies(said["session"], "model.answered")
-                self.assertEqual([(body["tokens_in"], body["tokens_out"], body["cost_usd"]) for body in answered],
-                                 [(3000, 700, (3000 + 2 * 700) / 1e6)])
+                if name != "ollama":  # whose counts the double leaves at zero
+                    self.assertEqual([(body["tokens_in"], body["tokens_out"], body["cost_usd"]) for body in answered],
+                                     [(3000, 700, (3000 + 2 * 700) / 1e6)])
                 self.assertIn(path, [entry["path"] for entry in self.double.journal()])
         self.ends()
 
@@ -129,7 +131,7 @@ class Wires(unittest.TestCase):
                 self.assertEqual((kinds.count("skill.finished"), kinds.count("model.answered")), (2, 2))
         asked = json.dumps(self.double.journal())
         for content in ("content of a", "content of b"):
-            self.assertEqual(asked.count(content), 3)
+            self.assertEqual(asked.count(content), len(WIRES))
         self.ends()
 
     def asked_twice(self, word, reply, outcome):
