@@ -151,6 +151,8 @@ constexpr auto head_mark_time = 100ms;
 constexpr std::uint64_t checkpoint_records = 1000;
 constexpr auto checkpoint_time = 60s;
 constexpr std::size_t list_items = 1000;                  // api: a page
+constexpr std::size_t channel_conversations = 50;         // api: of one channel, the newest
+constexpr std::size_t sessions_looked_at = 100'000;       // api: for one page, however few of them fit
 
 // What a channel's plugin says of its own connection.
 constexpr int link_changes = 20;                          // recorded in that time; then the last one
@@ -161,6 +163,9 @@ constexpr auto link_wait_most = 10min;                    // that a service may 
 // What leaves, and cards of approvals.
 constexpr auto send_again_most = 60s;                     // the longest pause between two tries
 constexpr auto send_keep_time = 24h;                      // tried so long while the channel is there
+constexpr auto send_asked_most = 1h;                      // the longest pause that a service may ask for
+constexpr std::size_t first_words_length = 4000;          // characters of an agent that speaks first
+constexpr std::int64_t first_words_unanswered = 16;       // in one conversation; more would be pestering
 constexpr std::size_t card_page_bytes = 3000;             // services take some 4000 characters
 constexpr std::size_t card_pages = 4;                     // more is not read in a chat; the CLI shows it
 constexpr int card_button_code = 26;                      // characters: 130 bits, nobody types them

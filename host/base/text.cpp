@@ -108,6 +108,16 @@ std::string visible(std::string_view text) {
     return out;
 }
 
+std::string shell_word(std::string_view text) {
+    constexpr std::string_view plain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:@%+=.,/_-";
+    if (!text.empty() && text.find_first_not_of(plain) == text.npos && text[0] != '-')
+        return std::string(text);
+    std::string out = "'";
+    for (char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out + '\'';
+}
+
 std::string hex(std::string_view bytes) {
     constexpr char digits[] = "0123456789abcdef";
     std::string out(bytes.size() * 2, '0');

@@ -19,6 +19,10 @@ std::string_view clipped(std::string_view text, std::size_t limit_bytes);
 // invalid bytes as \u{…} or \x…; newlines stay. What an approver reads is made by this.
 std::string visible(std::string_view text);
 
+// As one word of a shell, whatever it holds: in single quotes unless nothing in it needs them. For
+// commands that people are shown; `text` should be visible() before.
+std::string shell_word(std::string_view text);
+
 std::string hex(std::string_view bytes);                      // lower case
 std::optional<std::string> from_hex(std::string_view text);   // nothing unless even and hex
 std::string base64(std::string_view bytes);

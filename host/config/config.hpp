@@ -86,6 +86,12 @@ struct BudgetConfig {
 
 enum class ApprovalRule { never, policy, always };
 
+// A conversation in which an agent may speak first.
+struct ReachConfig {
+    InstanceName channel;
+    std::string conversation;  // as the channel's plugin names it
+};
+
 struct AgentConfig {
     AgentName name;
     std::string model = "default";
@@ -94,6 +100,7 @@ struct AgentConfig {
     std::map<InstanceName, std::vector<std::string>> authorized_senders;
     std::optional<BudgetConfig> budget;
     std::vector<std::string> peers;
+    std::map<std::string, ReachConfig> reach;  // by the names that the agent uses
     std::string soul, instructions;   // the two files, whole
     std::filesystem::path workspace;  // absolute
 };
@@ -127,8 +134,10 @@ struct Config {
 std::vector<std::string> models_in_order(Config const& config, std::string const& name);
 
 // Reads parley.yaml, overrides.yaml and agents/*/agent.yaml with their soul.md and
-// instructions.md. All errors at once, one per line, each with file:line:column.
-Result<Config> load_config(std::filesystem::path const& home);
+// instructions.md. All errors at once, one per line, each with file:line:column. A file that stands
+// in `instead`, by its path below the home, is read as that text.
+Result<Config> load_config(std::filesystem::path const& home,
+                           std::map<std::string, std::string> const& instead = {});
 
 // --home, else $PARLEY_HOME, else ~/parley.
 std::filesystem::path home_path(std::string const& given);

@@ -20,10 +20,17 @@ struct File {
     bool is_there = false;
 };
 
-// The text of a file below the home; a file that is not there is empty.
-Result<File> read(fs::path const& home, fs::path const& below) {
+using Texts = std::map<std::string, std::string>;
+
+// The text of a file below the home, or what stands for it; a file that is not there is empty.
+Result<File> read(fs::path const& home, fs::path const& below, Texts const& instead) {
     File file;
     file.name = below.string();
+    if (auto found = instead.find(file.name); found != instead.end()) {
+        file.is_there = true;
+        file.text = found->second;
+        return file;
+    }
     std::ifstream in(home / below, std::ios::binary);
     if (!in) return file;
     file.is_there = true;
@@ -347,7 +354,7 @@ void overrides_from(Yaml const& tree, std::string const& file, Config& config,
 AgentConfig agent_from(Yaml const& tree, std::string const& file, std::string const& name,
                        Complaints& complaints) {
     MapReader in(tree, file, complaints,
-                 {"model", "skills", "approval", "channels", "budget", "peers"});
+                 {"model", "skills", "approval", "channels", "budget", "peers", "reach"});
     AgentConfig agent;
     agent.name = AgentName(name);
     in.text("model", agent.model);
@@ -384,17 +391,28 @@ AgentConfig agent_from(Yaml const& tree, std::string const& file, std::string co
     if (auto const* budget = in.get("budget"))
         agent.budget = budget_from(*budget, file, complaints);
     in.texts("peers", agent.peers);
+    entries(in, "reach", [&](Yaml const& word, Yaml const& node) {
+        MapReader of(node, file, complaints, {"channel", "conversation"});
+        auto& reach = agent.reach[word.text];
+        of.text("channel", reach.channel.text);
+        of.text("conversation", reach.conversation);
+        if (reach.channel.empty() || reach.conversation.empty() ||
+            reach.conversation.size() > limits::sender_id_bytes)
+            of.complain(word,
+                        "a conversation to reach is named by its channel and its own name "
+                        "there, as `parley channel show` prints it");
+    });
     return agent;
 }
 
-void agents_from(Config& config, Complaints& complaints, Hasher& hash) {
+void agents_from(Config& config, Texts const& instead, Complaints& complaints, Hasher& hash) {
     std::set<std::string> names;
     std::error_code error;
     for (auto const& entry : fs::directory_iterator(config.home / "agents", error))
         if (entry.is_directory(error)) names.insert(entry.path().filename().string());
     for (auto const& name : names) {
         auto folder = fs::path("agents") / name;
-        auto file = read(config.home, folder / "agent.yaml");
+        auto file = read(config.home, folder / "agent.yaml", instead);
         if (file && !file->is_there) continue;
         if (!is_name(name)) {
             complaints.add((folder / "agent.yaml").string() + ":1:1: '" + visible(name) +
@@ -402,8 +420,8 @@ void agents_from(Config& config, Complaints& complaints, Hasher& hash) {
             continue;
         }
         auto tree = file ? parse_yaml(file->text, file->name) : Result<Yaml>(file.error());
-        auto soul = read(config.home, folder / "soul.md"),
-             instructions = read(config.home, folder / "instructions.md");
+        auto soul = read(config.home, folder / "soul.md", instead),
+             instructions = read(config.home, folder / "instructions.md", instead);
         for (auto const* part : {&soul, &instructions})
             if (!*part)
                 complaints.add((*part).error().what);
@@ -453,6 +471,13 @@ void check_together(Config const& config, Complaints& complaints) {
             if (channel.text != "api" && !config.channels.contains(channel))
                 complaints.add(file + ": the channel '" + channel.text +
                                "' is not under channels: in parley.yaml");
+        for (auto const& [word, reach] : agent.reach) {
+            auto channel = config.channels.find(reach.channel);
+            if (channel == config.channels.end() || channel->second.agent != name)
+                complaints.add(file + ": reach '" + word + "' names the channel '" +
+                               visible(reach.channel.text) +
+                               "', on which this agent does not answer");
+        }
     }
 }
 
@@ -486,7 +511,7 @@ Result<SecretName> parse_secret_name(std::string_view text) {
     return name;
 }
 
-Result<Config> load_config(fs::path const& home) {
+Result<Config> load_config(fs::path const& home, Texts const& instead) {
     Config config;
     std::error_code error;
     config.home = fs::canonical(home, error);
@@ -495,7 +520,7 @@ Result<Config> load_config(fs::path const& home) {
                      "there is no home at " + home.string() + "; make one with: parley init");
     Complaints complaints;
     Hasher hash("parley.config/1");
-    TRY(file, read(config.home, "parley.yaml"));
+    TRY(file, read(config.home, "parley.yaml", instead));
     if (!file.is_there)
         return Error(Fault::not_found, (config.home / "parley.yaml").string() +
                                            " is missing; make a home with: parley init");
@@ -504,8 +529,8 @@ Result<Config> load_config(fs::path const& home) {
         top_from(*tree, file.name, config, complaints);
     else
         complaints.add(tree.error().what);
-    agents_from(config, complaints, hash);
-    TRY(overrides, read(config.home, "overrides.yaml"));
+    agents_from(config, instead, complaints, hash);
+    TRY(overrides, read(config.home, "overrides.yaml", instead));
     hash.field(std::string_view(overrides.text));
     if (auto tree = parse_yaml(overrides.text, overrides.name))
         overrides_from(*tree, overrides.name, config, complaints);

@@ -27,6 +27,31 @@ std::string admitted_as(Sender const& sender, std::vector<std::string> const& au
     return {};
 }
 
+Result<> may_speak_first(Config const& config, AgentName const& agent, InstanceName const& instance,
+                         std::string_view conversation, std::string_view opener) {
+    auto found = config.agents.find(agent);
+    if (found == config.agents.end()) return Error(Fault::not_found, "no agent " + agent.text);
+    auto const& reach = found->second.reach;
+    bool is_named = std::any_of(reach.begin(), reach.end(), [&](auto const& one) {
+        return one.second.channel == instance && one.second.conversation == conversation;
+    });
+    if (!is_named && holds("reach"))
+        return Error(Fault::denied, "the conversation does not stand in the agent's reach");
+    auto channel = config.channels.find(instance);
+    bool answers = channel != config.channels.end() && channel->second.agent == agent;
+    if (!answers && holds("reach-own-channel"))
+        return Error(Fault::denied, "the agent does not answer on channel " + instance.text);
+    auto const& lists = found->second.authorized_senders;
+    auto list = lists.find(instance);
+    Sender sender{{std::string(opener)}, ""};
+    bool is_let_in = list != lists.end() && !admitted_as(sender, list->second).empty();
+    if (!is_let_in && holds("reach-senders"))
+        return Error(Fault::denied, opener.empty()
+                                        ? "nobody who may speak there has opened the conversation"
+                                        : "who wrote there last may not speak there any more");
+    return ok();
+}
+
 Result<std::string> Gate::admit(Config const& config, AgentName const& agent,
                                 InstanceName const& instance, Sender const& sender) const {
     auto found = config.agents.find(agent);
@@ -42,6 +67,9 @@ Result<std::string> Gate::admit(Config const& config, AgentName const& agent,
 void Gate::count_refusal(InstanceName const& instance, Sender const& sender) {
     std::string id = sender.ids.empty() ? "?" : sender.ids.front();
     id = visible(clipped(is_utf8(id) ? id : visible(id), 128));
+    // It is shown in lines of others.
+    for (auto at = id.find('\n'); at != id.npos; at = id.find('\n', at))
+        id.replace(at, 1, "\\u{a}");
     Key key{instance.text, id};
     auto found = counts_.find(key);
     if (found == counts_.end()) {

@@ -25,6 +25,12 @@ struct Sender {
 // empty id, a pattern or a prefix matches nothing.
 std::string admitted_as(Sender const& sender, std::vector<std::string> const& authorized);
 
+// May this agent speak first in that conversation? It must stand in the agent's `reach`, on a channel
+// where the agent answers, and `opener`, the typed id of who wrote there last, must be let in by
+// the list of this moment. Fault::denied says which of it is not so.
+Result<> may_speak_first(Config const& config, AgentName const& agent, InstanceName const& instance,
+                         std::string_view conversation, std::string_view opener);
+
 class Gate {
 public:
     explicit Gate(Ledger const& ledger) : ledger_(ledger) {}

@@ -40,6 +40,7 @@ std::string encode(Session const& s) {
     out.pair("in", s.tokens_in).pair("out", s.tokens_out).pair("next_call", s.next_call);
     out.pair("first_item", s.first_item).pair("next_item", s.next_item);
     out.pair("turn_item", s.turn_item).pair("waiting", s.waiting);
+    if (s.notes) out.pair("notes", s.notes);
     out.pair("cause", static_cast<std::int64_t>(s.cause));
     if (!s.last_actor.empty()) out.key("actor").raw(s.last_actor);
     if (!s.answered_by.empty()) out.pair("answered_by", s.answered_by);
@@ -80,6 +81,7 @@ std::optional<Session> decode(std::string_view text) {
     s.next_item = int_at(v, "next_item");
     s.turn_item = int_at(v, "turn_item");
     s.waiting = int_at(v, "waiting");
+    s.notes = int_at(v, "notes");
     s.cause = static_cast<Seq>(int_at(v, "cause"));
     s.last_actor = raw_member(v, "actor");
     s.turn = raw_member(v, "turn");
@@ -186,6 +188,13 @@ void Sessions::queue(Batch& batch, Session& session, InboxItem const& item) {
     ++session.waiting;
 }
 
+void Sessions::note(Batch& batch, Session& session, Seq seq, std::string fragment) {
+    JsonWriter out;
+    out.begin('{').key("fragment").raw(fragment).end('}');
+    batch.put(Table::inbox, session.id.text + '/' + big_endian(seq), out.take());
+    ++session.notes;
+}
+
 std::vector<InboxItem> Sessions::take_inbox(Batch& batch, Session& session) {
     std::vector<InboxItem> items;
     auto prefix = session.id.text + '/';
@@ -203,7 +212,7 @@ std::vector<InboxItem> Sessions::take_inbox(Batch& batch, Session& session) {
         return true;
     });
     for (auto const& key : keys) batch.erase(Table::inbox, key);
-    session.waiting = 0;
+    session.waiting = session.notes = 0;
     return items;
 }
 

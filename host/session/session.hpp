@@ -45,6 +45,7 @@ struct Session {
     // Context items [first_item, next_item) are what the agent sees; older ones stay for replay.
     std::int64_t first_item = 0, next_item = 0, turn_item = 0;
     std::int64_t waiting = 0;         // messages in the inbox
+    std::int64_t notes = 0;           // what it will read with the next message, which wakes it
     std::string last_actor;           // JSON: who wrote last, for records made on their behalf
     Seq cause = 0;                    // record that set the present work off
     // While a turn is open: the machine's state and the snapshot that the turn keeps.
@@ -77,7 +78,9 @@ public:
     void save(Batch& batch, Session session);  // also keeps the list of sessions with open work
     void bind(Batch& batch, Session const& session);
     void queue(Batch& batch, Session& session, InboxItem const& item);
-    // Takes all that waits, in order.
+    // Something that the agent reads with the next message, and that wakes nobody by itself.
+    void note(Batch& batch, Session& session, Seq seq, std::string fragment);
+    // Takes all that waits, notes included, in order. An item without an actor is a note.
     std::vector<InboxItem> take_inbox(Batch& batch, Session& session);
     // Adds one context item; `fragment` is a JSON object, final.
     void add_item(Batch& batch, Session& session, std::string fragment);

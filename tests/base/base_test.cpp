@@ -112,3 +112,13 @@ TEST_CASE("times are written in UTC to the microsecond", "[base]") {
     REQUIRE(iso_time(0) == "1970-01-01T00:00:00.000000Z");
     REQUIRE(iso_time(1'795'500'300'123'456) == "2026-11-24T06:05:00.123456Z");
 }
+
+TEST_CASE("whatever a text holds, it is one word of a shell", "[text]") {
+    REQUIRE(shell_word("id:5") == "id:5");
+    REQUIRE(shell_word("/home/ada/parley") == "/home/ada/parley");
+    REQUIRE(shell_word("") == "''");
+    REQUIRE(shell_word("-rf") == "'-rf'");
+    REQUIRE(shell_word("mask:a!b@c") == "'mask:a!b@c'");
+    REQUIRE(shell_word("a'; b #") == "'a'\\''; b #'");
+    REQUIRE(shell_word("$(x) `y` ~") == "'$(x) `y` ~'");
+}

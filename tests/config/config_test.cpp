@@ -212,3 +212,38 @@ TEST_CASE("a home has one user at a time", "[config]") {
     }
     REQUIRE(HomeLock::take(home.home));
 }
+
+TEST_CASE("an agent speaks first only where its operator says, on a channel where it answers", "[config]") {
+    Home home;
+    home.edit("parley.yaml", "# channels:", "channels: {x: {plugin: rehearsal, agent: ops}, y: {plugin: rehearsal, agent: assistant}}\n# channels:");
+    home.write("agents/ops/agent.yaml", "reach: {ada: {channel: x, conversation: \"5\"}}\n");
+    auto config = load_config(home.home);
+    REQUIRE(config);
+    auto const& reach = config->agents.at(AgentName("ops")).reach.at("ada");
+    REQUIRE(reach.channel.text == "x");
+    REQUIRE(reach.conversation == "5");
+    REQUIRE(config->agents.at(AgentName("assistant")).reach.empty());
+    struct Row {
+        char const *reach, *expected;
+    };
+    for (auto const& row : {Row{"{ada: {channel: y, conversation: a}}", "on which this agent does not answer"},
+                            Row{"{ada: {channel: api, conversation: a}}", "on which this agent does not answer"},
+                            Row{"{ada: {channel: x}}", "parley channel show"},
+                            Row{"{ada: {conversation: a}}", "parley channel show"},
+                            Row{"{ada: {channel: x, conversation: a, any: true}}", "unknown key 'any'"},
+                            Row{"{\"*\": {channel: x, conversation: a}}", "is not a name"}, Row{"[ada]", "must be a mapping"}}) {
+        home.write("agents/ops/agent.yaml", std::string("reach: ") + row.reach + "\n");
+        INFO(row.reach << "\n" << home.error());
+        REQUIRE(has(home.error(), row.expected));
+    }
+}
+
+TEST_CASE("a text that is to replace a file can be read before it does", "[config]") {
+    Home home;
+    auto text = home.read("parley.yaml");
+    REQUIRE(load_config(home.home, {{"parley.yaml", text + "listen: x\n"}}).error().fault == Fault::bad_input);
+    auto other = load_config(home.home, {{"agents/assistant/agent.yaml", "skills: {allow: [read_file]}\n"}});
+    REQUIRE(other);
+    REQUIRE(other->agents.at(AgentName("assistant")).skills_allow == std::vector<std::string>{"read_file"});
+    REQUIRE(other->digest != load_config(home.home)->digest);
+}

@@ -46,6 +46,48 @@ TEST_CASE("no list means no entry", "[gate]") {
     REQUIRE_FALSE(gate.admit(config, AgentName("ops"), InstanceName("irc-main"), ada));
 }
 
+namespace {
+
+Config config_that_reaches(std::vector<std::string> senders) {
+    auto config = config_with(std::move(senders));
+    InstanceName instance("irc-main");
+    config.channels[instance].agent = AgentName("ops");
+    config.agents.at(AgentName("ops")).reach["ada"] = {instance, "ada"};
+    return config;
+}
+
+Result<> speak(Config const& config, char const* conversation, char const* opener) {
+    return may_speak_first(config, AgentName("ops"), InstanceName("irc-main"), conversation, opener);
+}
+
+}  // namespace
+
+TEST_CASE("an agent speaks first only in a conversation that stands in its reach", "[gate]") {
+    auto config = config_that_reaches({"account:ada"});
+    REQUIRE(speak(config, "ada", "account:ada"));
+    for (auto const* other : {"", "ad", "Ada", "bea", "#ops"})
+        REQUIRE(speak(config, other, "account:ada").error().fault == Fault::denied);
+    config.agents.at(AgentName("ops")).reach.clear();
+    REQUIRE_FALSE(speak(config, "ada", "account:ada"));
+    REQUIRE_FALSE(may_speak_first(config, AgentName("nobody"), InstanceName("irc-main"), "ada", "account:ada"));
+}
+
+TEST_CASE("an agent speaks first only on a channel where it answers", "[gate]") {
+    auto config = config_that_reaches({"account:ada"});
+    config.channels.at(InstanceName("irc-main")).agent = AgentName("other");
+    REQUIRE(speak(config, "ada", "account:ada").error().fault == Fault::denied);
+    config.channels.clear();
+    REQUIRE(speak(config, "ada", "account:ada").error().fault == Fault::denied);
+}
+
+TEST_CASE("an agent speaks first only to whom its list lets in now", "[gate]") {
+    auto config = config_that_reaches({"account:ada"});
+    for (auto const* opener : {"", "account:eve", "nick:ada", "account:Ada", "account:*"})
+        REQUIRE(speak(config, "ada", opener).error().fault == Fault::denied);
+    config.agents.at(AgentName("ops")).authorized_senders.clear();
+    REQUIRE_FALSE(speak(config, "ada", "account:ada"));
+}
+
 TEST_CASE("refusals ride on another batch, one record an hour for each sender", "[gate]") {
     TempLedger home;
     Gate gate(*home.ledger);

@@ -232,6 +232,27 @@ TEST_CASE("what waits is taken all at once, in the order in which it came", "[se
     REQUIRE(session.waiting == 0);
 }
 
+TEST_CASE("a note is read with what wakes the session, in its place, and counts as no message",
+          "[session]") {
+    Place place;
+    auto session = session_named("s-1");
+    place.change([&](Batch& batch) {
+        place.sessions.note(batch, session, 3, user_fragment("a note", ""));
+        place.sessions.queue(batch, session, {5, user_fragment("a message", ""), R"({"type":"api"})"});
+        place.sessions.note(batch, session, 9, user_fragment("another", ""));
+        place.sessions.save(batch, session);
+    });
+    REQUIRE(session.waiting == 1);
+    REQUIRE(Sessions(*place.ledger).find(session.id)->notes == 2);
+    std::vector<InboxItem> items;
+    place.change([&](Batch& batch) { items = place.sessions.take_inbox(batch, session); });
+    REQUIRE(texts_of(items) == Texts{"a note", "a message", "another"});
+    REQUIRE(items[0].actor.empty());
+    REQUIRE_FALSE(items[1].actor.empty());
+    REQUIRE(session.notes == 0);
+    REQUIRE(session.waiting == 0);
+}
+
 TEST_CASE("what was taken from the inbox is not taken twice", "[session]") {
     Place place;
     auto session = session_named("s-1");
