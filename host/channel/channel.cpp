@@ -22,6 +22,13 @@ bool is_code(std::string_view text) {
                                   "0123456789_-") == std::string_view::npos;
 }
 
+// How long a failure asks to wait. Whatever a plugin says, it is a time that can be added to another.
+std::chrono::milliseconds asked_pause(json::value const& failure) {
+    constexpr auto most = std::chrono::milliseconds(limits::send_asked_most).count();
+    return std::chrono::milliseconds(
+        std::clamp<std::int64_t>(int_at(failure, "retry_after_ms"), 0, most));
+}
+
 // What a plugin said, checked before anybody believes it.
 Result<Inbound> message_from(InstanceName const& instance, json::value const& value) {
     Inbound message;
@@ -176,6 +183,7 @@ private:
             outcome.left = bool_at(*detail, "sent", true);
             outcome.retryable = bool_at(*detail, "retryable");
             outcome.detail = text_at(*detail, "message", what);
+            outcome.retry_after = asked_pause(*detail);
         } else if (result.error().fault == Fault::unavailable) {
             outcome.left = false;
             outcome.retryable = true;
@@ -274,6 +282,18 @@ private:
 };
 
 }  // namespace
+
+Fate fate_of(SendOutcome const& outcome, bool is_up, std::int64_t tries,
+             std::chrono::microseconds age) {
+    if (outcome.delivered) return {Fate::Kind::delivered, {}};
+    if (outcome.left) return {Fate::Kind::unknown, {}};
+    if (!outcome.retryable || (is_up && age >= limits::send_keep_time))
+        return {Fate::Kind::failed, {}};
+    auto own = std::min<std::chrono::milliseconds>(
+        std::chrono::milliseconds(250) * (1 << std::clamp<std::int64_t>(tries, 0, 10)),
+        limits::send_again_most);
+    return {Fate::Kind::again, std::max(own, outcome.retry_after)};
+}
 
 char const* name_of(Channel::Link link) {
     switch (link) {

@@ -7,6 +7,8 @@
 #include "base/result.hpp"
 #include "plugin/worker.hpp"
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -48,7 +50,19 @@ struct SendOutcome {
     bool retryable = false;
     std::string detail;
     std::vector<std::string> ids{};  // the service's, of the parts in order
+    std::chrono::milliseconds retry_after{0};  // as the service asks
 };
+
+// What becomes of a message after a try to send it.
+struct Fate {
+    enum class Kind { delivered, again, unknown, failed } kind = Kind::unknown;
+    std::chrono::milliseconds wait{0};  // before it is tried again
+};
+// What provably did not leave is tried again, with growing pauses or after the one that the service
+// asks for: while the channel is down without an end, and while it is there until the message is a
+// day old, since then it is the message that it does not take. `tries` counts this one too.
+Fate fate_of(SendOutcome const& outcome, bool is_up, std::int64_t tries,
+             std::chrono::microseconds age);
 
 class Channel {
 public:

@@ -59,6 +59,13 @@ Result<Invocation> Flow::prepare(Session const& session, Turn::OpenCall const& c
     invocation.arguments = deps_.sessions->arguments(session.id, call.id);
     invocation.key = session.id.text + '/' + call.id.text;
     MUST(check_arguments(*skill, invocation.arguments));
+    if (skill->is_of_host()) {
+        TRY(arguments, parse_json(invocation.arguments));
+        TRY(place, place_named(session.agent, text_at(arguments, "to")));
+        invocation.instance = std::move(place.instance);
+        invocation.conversation = std::move(place.conversation);
+        return invocation;
+    }
 
     auto const& manifest = skill->file->manifest();
     for (auto const& name : skill->spec->uses_grants) {
@@ -91,7 +98,6 @@ Result<Invocation> Flow::prepare(Session const& session, Turn::OpenCall const& c
 Result<Binding> Flow::binding_for(Session const& session, Turn const& turn, std::size_t index,
                                   Invocation& invocation) const {
     auto const& skill = *invocation.skill;
-    auto const& manifest = skill.file->manifest();
     auto const* agent = agent_of(session);
     auto plugin = config_->plugins.find(skill.plugin);
     Binding binding;
@@ -101,12 +107,20 @@ Result<Binding> Flow::binding_for(Session const& session, Turn const& turn, std:
     binding.call = turn.calls()[index].id;
     binding.agent = session.agent;
     binding.plugin = skill.plugin;
-    binding.file_hash = skill.file->hash();
-    binding.manifest_digest = hex(manifest.digest);
     binding.skill = skill.spec->name;
     binding.arguments = invocation.arguments;
     binding.effect = name_of(skill.spec->effect);
     binding.rules = rule_on(*agent, skill.plugin, *skill.spec, skill.first_party).why;
+    if (skill.is_of_host()) {
+        binding.manifest_digest = hex(blake2b(skill.spec->parameters));
+        binding.destinations = {"conversation " + invocation.conversation + " on channel " +
+                                invocation.instance.text};
+        binding.profile = "the host itself";
+        return binding;
+    }
+    auto const& manifest = skill.file->manifest();
+    binding.file_hash = skill.file->hash();
+    binding.manifest_digest = hex(manifest.digest);
     binding.target = invocation.expect;
     if (plugin != config_->plugins.end()) {
         binding.config = plugin->second.config;
@@ -198,11 +212,13 @@ void Flow::start_call(Change& change, Session& session, Turn& turn, std::size_t 
     started.call = call.id;
     JsonWriter body;
     body.begin('{').pair("skill", skill.name).pair("plugin", skill.plugin.text);
-    body.pair("effect", name_of(skill.spec->effect)).pair("file", skill.file->hash());
+    body.pair("effect", name_of(skill.spec->effect));
+    if (!skill.is_of_host()) body.pair("file", skill.file->hash());
     body.pair("arguments_digest", hex(blake2b(invocation.arguments)));
     if (!call.approval.empty()) body.pair("approval", call.approval);
     started.body = body.end('}').take();
     auto seq = change.batch.record(std::move(started));
+    if (skill.is_of_host()) return speak_first(change, session, turn, index, invocation, seq);
     bool marked = !invocation.grants.empty() && skill.spec->effect != EffectClass::pure;
     if (marked) {
         auto sent = draft("skill.sent", session);
@@ -375,7 +391,8 @@ void Flow::park_if_waiting(Change& change, Session& session, Turn const& turn) {
             return deps_.ledger->get(Table::place, one.instance.text + '/' + one.identity);
         });
         if (!is_reached && session.instance.text != "api")
-            notice += "\nNobody could be asked in a chat: no approver has written to me in private.";
+            notice +=
+                "\nNobody could be asked in a chat: no approver has written to me in private.";
     }
     auto parked = draft("session.parked", session);
     JsonWriter body;

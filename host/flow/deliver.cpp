@@ -74,7 +74,8 @@ void Flow::put_outbox(Batch& batch, OutboxEntry const& e) const {
     out.pair("conversation", e.conversation).pair("text", e.text).pair("stage", e.stage);
     out.pair("detail", e.detail).pair("attempts", e.attempts).pair("queued", e.queued_us);
     out.pair("cause", static_cast<std::int64_t>(e.cause)).pair("card", e.card);
-    out.key("notice").boolean(e.is_notice).end('}');
+    out.key("notice").boolean(e.is_notice).key("first").boolean(e.is_first);
+    out.pair("not_before", e.not_before_us).end('}');
     batch.put(Table::outbox, e.id.text, out.take());
 }
 
@@ -93,6 +94,8 @@ static OutboxEntry entry_from(json::value const& v) {
     e.cause = static_cast<Seq>(int_at(v, "cause"));
     e.card = text_at(v, "card");
     e.is_notice = bool_at(v, "notice");
+    e.is_first = bool_at(v, "first");
+    e.not_before_us = int_at(v, "not_before");
     return e;
 }
 
@@ -156,6 +159,7 @@ void Flow::put_in_line(Change& change, OutboxEntry entry) {
 // Its EGRESS mark, in the batch; the codes of a card are made now and leave once.
 void Flow::begin_send(Change& change, OutboxEntry& entry) {
     entry.stage = "sent";
+    entry.not_before_us = 0;
     ++entry.attempts;
     auto sent = outbox_draft("message.sent", entry);
     sent.body = id_body(entry, "");
@@ -174,6 +178,12 @@ void Flow::send_now(OutboxId const& id) {
         outcome.left = false;
         outcome.retryable = true;
         outcome.detail = "the channel is not open";
+        return sent(id, outcome);
+    }
+    if (auto may = may_leave(*entry); !may) {
+        SendOutcome outcome;
+        outcome.left = false;
+        outcome.detail = "it was not sent: " + may.error().what;
         return sent(id, outcome);
     }
     Outbound message{entry->id, entry->conversation, entry->text, entry->is_notice, false, {}};
@@ -201,24 +211,33 @@ void Flow::sent(OutboxId const& id, SendOutcome outcome) {
         change.batch.record(std::move(draft));
     };
     auto line = std::pair(entry->instance.text, entry->conversation);
-    // What provably did not leave is tried again: while the channel is down without an end, and
-    // while it is there for a day, since then it is the message that it does not take.
     auto const* open = channel(entry->instance);
-    bool is_up = open && open->link() == Channel::Link::connected;
-    constexpr auto keep = std::chrono::microseconds(limits::send_keep_time).count();
-    bool again = !outcome.delivered && !outcome.left && outcome.retryable &&
-                 (!is_up || deps_.ledger->now_us() - entry->queued_us < keep);
+    auto now_us = deps_.ledger->now_us();
+    auto fate = fate_of(outcome, open && open->link() == Channel::Link::connected, entry->attempts,
+                        std::chrono::microseconds(now_us - entry->queued_us));
+    bool again = fate.kind == Fate::Kind::again;
     entry->detail = clipped(visible(outcome.detail), 500);
-    if (outcome.delivered) {
+    auto& news = news_[entry->instance];
+    if (fate.kind == Fate::Kind::delivered) {
+        news.last_out_us = now_us;
         record("message.delivered");
         change.batch.erase(Table::outbox, id.text);
-    } else if (again) {
-        // Nothing left, so it waits its turn again, first in line.
-        entry->stage = "queued";
-        put_outbox(change.batch, *entry);
     } else {
-        entry->stage = outcome.left ? "unknown" : "failed";
-        record(outcome.left ? "message.unknown" : "message.failed");
+        news.last_error_us = now_us;
+        news.last_error = entry->detail;
+    }
+    if (again) {
+        // Nothing left, so it waits its turn again, first in line. What the service asked for holds
+        // whatever wakes the line meanwhile.
+        entry->stage = "queued";
+        entry->not_before_us = outcome.retry_after.count() > 0
+                                   ? now_us + std::chrono::microseconds(outcome.retry_after).count()
+                                   : 0;
+        put_outbox(change.batch, *entry);
+    } else if (fate.kind != Fate::Kind::delivered) {
+        bool is_unknown = fate.kind == Fate::Kind::unknown;
+        entry->stage = is_unknown ? "unknown" : "failed";
+        record(is_unknown ? "message.unknown" : "message.failed");
         put_outbox(change.batch, *entry);
     }
     if (!entry->card.empty()) card_sent(change.batch, *entry, outcome);
@@ -227,11 +246,8 @@ void Flow::sent(OutboxId const& id, SendOutcome outcome) {
     if (!entry->card.empty()) tend_cards_soon();
     auto found = lines_.find(line);
     if (again) {
-        auto wait = std::min<std::chrono::milliseconds>(
-            std::chrono::milliseconds(250) * (1 << std::min<std::int64_t>(entry->attempts, 10)),
-            limits::send_again_most);
         timers_["send/" + id.text] = deps_.loop->after(
-            wait, [this, line] { next_in_line(InstanceName(line.first), line.second); });
+            fate.wait, [this, line] { next_in_line(InstanceName(line.first), line.second); });
         return;
     }
     if (found == lines_.end()) return;
@@ -254,6 +270,12 @@ void Flow::next_in_line(InstanceName const& instance, std::string const& convers
         return next_in_line(instance, conversation);
     }
     if (entry->stage != "queued") return;
+    if (auto early_us = entry->not_before_us - deps_.ledger->now_us(); early_us > 0) {
+        timers_["send/" + entry->id.text] = deps_.loop->after(
+            std::chrono::microseconds(early_us) + std::chrono::milliseconds(1),
+            [this, instance, conversation] { next_in_line(instance, conversation); });
+        return;
+    }
     auto change = begin_change();
     begin_send(change, *entry);
     put_outbox(change.batch, *entry);
@@ -278,6 +300,7 @@ void Flow::retry(OutboxId const& id, std::string actor, Later<> done) {
     auto change = begin_change();
     entry->stage = "queued";
     entry->attempts = 0;
+    entry->not_before_us = 0;
     auto queued = outbox_draft("message.queued", *entry);
     queued.actor = std::move(actor);
     queued.body = queued_body(*entry, entry->is_notice);

@@ -5,6 +5,7 @@
 
 #include <boost/json/value.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace parley {
@@ -104,6 +105,10 @@ void Flow::skill_lists_known() {
 }
 
 bool Flow::is_offered(AgentName const& agent, std::string const& skill) const {
+    if (skill == send_message) {
+        auto known = config_->agents.find(agent);
+        if (known == config_->agents.end() || known->second.reach.empty()) return false;
+    }
     if (!hooks_.listens(HookPoint::skill_list)) return true;
     auto found = offered_.find(agent);
     return found != offered_.end() && found->second.contains(skill);
@@ -149,7 +154,11 @@ void Flow::filter_reply(SessionId const& id, bool is_summary,
     auto const& calls = filtered->answer.calls;
     bool has_text =
         (is_summary || calls.empty()) && !filtered->model.is_rejected && hooks_.listens(point);
-    bool has_calls = !calls.empty() && hooks_.listens(HookPoint::skill_before);
+    // What an agent says first is a message that goes out, too.
+    bool speaks = std::any_of(calls.begin(), calls.end(),
+                              [](auto const& call) { return call.name == send_message; });
+    bool has_calls = !calls.empty() && (hooks_.listens(HookPoint::skill_before) ||
+                                        (speaks && hooks_.listens(HookPoint::message_out)));
     if (!session || (!has_text && !has_calls)) return then(std::move(*filtered));
 
     deps_.mask(filtered->answer.text);
@@ -173,10 +182,15 @@ void Flow::filter_calls(SessionId const& id, std::shared_ptr<FilteredAnswer> fil
     auto const& call = filtered->answer.calls[at];
     auto event = hook_event(HookPoint::skill_before, *session, call.arguments);
     event.skill = call.name;
-    hooks_.run(std::move(event), [this, id, filtered, then](HookOutcome outcome) {
+    auto told = [this, id, filtered, then](HookOutcome outcome) {
         filtered->calls.push_back(std::move(outcome));
         filter_calls(id, filtered, then);
-    });
+    };
+    hooks_.run(std::move(event),
+               [this, id, told, speaks = call.name == send_message](HookOutcome outcome) {
+                   if (!speaks) return told(std::move(outcome));
+                   filter_first_words(id, std::move(outcome), told);
+               });
 }
 
 void Flow::filter_result(SessionId const& id, std::string const& skill, Result<std::string> answer,

@@ -70,7 +70,18 @@ struct OutboxEntry {
     std::int64_t attempts = 0, queued_us = 0;
     Seq cause = 0;
     bool is_notice = false;  // the host's own words
-    std::string card;        // on the last page of an approval's card: the card's key
+    bool is_first = false;   // an agent speaks first: whether it may is asked again when it leaves
+    std::int64_t not_before_us = 0;  // as the service asked
+    std::string card;                // on the last page of an approval's card: the card's key
+};
+
+// What is known of an instance's dealings since the host started; 0 is never.
+struct ChannelNews {
+    std::int64_t last_in_us = 0;   // a message of somebody who may speak
+    std::int64_t last_out_us = 0;  // a message that arrived
+    std::int64_t last_error_us = 0;
+    std::string last_error;
+    std::string why_closed;  // why there is no channel of that name, when there is none
 };
 std::string to_json(OutboxEntry const& entry);
 // As people see it in a chat: marked as the host's own words, which no agent can do.
@@ -129,6 +140,7 @@ public:
     // JSON list: each approver of the call, and how far the card came, or why there is none.
     std::string reach(Approval const& approval) const;
     Channel const* channel(InstanceName const& name) const;
+    ChannelNews const& news(InstanceName const& name) { return news_[name]; }
     SkillCatalogue const& skills() const { return skills_; }
     std::size_t working() const { return live_.size(); }
     // The exact bytes of the request that a model.requested record stands for; Fault::not_found
@@ -246,6 +258,19 @@ private:
     std::shared_ptr<Worker> skill_worker(SkillEntry const& entry, std::vector<Grant> grants);
     std::shared_ptr<Worker> standing_worker(PluginId const& id, bool uses_egress);
     void reconcile(SessionId const& id, CallId const& call);
+
+    // speak.cpp
+    struct Place {
+        InstanceName instance;
+        std::string conversation;
+        SessionId owner;
+    };
+    Result<Place> place_named(AgentName const& agent, std::string_view to) const;
+    Result<> may_leave(OutboxEntry const& entry) const;
+    void speak_first(Change& change, Session& session, Turn& turn, std::size_t index,
+                     Invocation const& invocation, Seq started);
+    void filter_first_words(SessionId const& id, HookOutcome arguments,
+                            std::function<void(HookOutcome)> then);
 
     // decide.cpp
     void end_session(Change& change, Session session, std::string const& actor);
@@ -404,6 +429,7 @@ private:
         Loop::Handle typing, wait;
     };
     std::map<std::string, Showing> showing_;
+    std::map<InstanceName, ChannelNews> news_;
     std::set<std::string> editing_;       // cards whose edit is under way
     std::uint64_t approval_changes_ = 0;  // seen by the cards
     bool tending_ = false, recovered_ = false;

@@ -2,6 +2,7 @@
 // plugin that holds no grant; and one for each call that does.
 #include "base/json.hpp"
 #include "base/limits.hpp"
+#include "base/text.hpp"
 #include "flow/flow.hpp"
 
 #include <boost/json/value.hpp>
@@ -201,15 +202,18 @@ void Flow::close_channel(InstanceName const& name) {
 void Flow::open_channel(InstanceName const& name) {
     if (closing_.contains(name)) return;
     auto const& channel = config_->channels.at(name);
+    auto& why_closed = news_[name].why_closed;
+    why_closed.clear();
     auto const* plugin = deps_.plugins->usable(channel.plugin);
     if (!plugin || !plugin->file->manifest().has_role("parley.channel/1")) {
-        deps_.trace(2, "channel " + name.text + " is not open: plugin " + channel.plugin.text +
-                           " is not usable as a channel");
+        why_closed = "plugin " + channel.plugin.text + " is not usable as a channel";
+        deps_.trace(2, "channel " + name.text + " is not open: " + why_closed);
         return close_channel(name);
     }
     auto spec = worker_spec(name.text, *plugin, channel.config, channel.secrets);
     if (!spec) {
-        deps_.trace(2, "channel " + name.text + " is not open: " + spec.error().what);
+        why_closed = spec.error().what;
+        deps_.trace(2, "channel " + name.text + " is not open: " + why_closed);
         return close_channel(name);
     }
     auto key = key_of(*spec);
@@ -224,6 +228,11 @@ void Flow::open_channel(InstanceName const& name) {
     };
     sink.on_link = [this, name](Channel::Link link, std::string const& detail) {
         if (stopping_ || link == Channel::Link::connecting) return;
+        if (link != Channel::Link::connected && !detail.empty()) {
+            auto& news = news_[name];
+            news.last_error_us = deps_.ledger->now_us();
+            news.last_error = visible(detail);
+        }
         auto change = begin_change();
         Draft draft;
         draft.kind =
@@ -233,7 +242,8 @@ void Flow::open_channel(InstanceName const& name) {
         draft.body = body.take();
         change.batch.record(std::move(draft));
         commit(std::move(change));
-        if (link == Channel::Link::connected) deps_.loop->post([this, name] {
+        if (link == Channel::Link::connected)
+            deps_.loop->post([this, name] {
                 wake_lines(name);
                 tend_cards();
             });

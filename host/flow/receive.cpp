@@ -18,6 +18,12 @@ std::string received_body(InstanceName const& instance, std::string_view convers
     return body.pair("text", text).end('}').take();
 }
 
+std::vector<std::string> names_of(std::map<std::string, ReachConfig> const& reach) {
+    std::vector<std::string> names;
+    for (auto const& [name, place] : reach) names.push_back(name);
+    return names;
+}
+
 }  // namespace
 
 std::string seen_key(InstanceName const& instance, std::string_view sender,
@@ -66,6 +72,7 @@ void Flow::take(Inbound message, HookOutcome filtered, std::function<void()> tak
         change.after.push_back(std::move(taken));
         return commit(std::move(change));
     }
+    news_[message.instance].last_in_us = deps_.ledger->now_us();
     message.text = filtered.text;
     auto body =
         received_body(message.instance, message.conversation, message.external_id, message.text);
@@ -175,7 +182,10 @@ Flow::Accepted Flow::take_in(Change& change, AgentName const& agent, InstanceNam
     InboxItem item{seq, std::move(fragment), std::move(actor)};
     bool failed = session.state == SessionState::stopped && session.reason == "failure";
     if (session.state == SessionState::dormant || session.state == SessionState::idle || failed) {
-        begin_turn(change, session, {item});
+        auto items = session.notes > 0 ? deps_.sessions->take_inbox(change.batch, session)
+                                       : std::vector<InboxItem>();
+        items.push_back(std::move(item));
+        begin_turn(change, session, items);
     } else if (session.waiting < static_cast<std::int64_t>(limits::inbox_items)) {
         deps_.sessions->queue(change.batch, session, item);
         if (session.state == SessionState::stopped)
@@ -220,8 +230,12 @@ void Flow::begin_turn(Change& change, Session& session, std::vector<InboxItem> c
     session.reason.clear();
     session.detail.clear();
     ++session.turns;
-    session.cause = items.back().seq;
-    session.last_actor = items.back().actor;
+    // The last that somebody wrote; a note was written by nobody.
+    for (auto const& item : items) {
+        if (item.actor.empty()) continue;
+        session.cause = item.seq;
+        session.last_actor = item.actor;
+    }
     session.turn_item = session.next_item;
     for (auto const& item : items) deps_.sessions->add_item(change.batch, session, item.fragment);
     // The snapshot that the turn keeps: persona, model and skill list.
@@ -250,7 +264,8 @@ Flow::Base const& Flow::base_for(AgentConfig const& agent) {
     for (auto const& [name, skill] : skills_.all())
         if (may_use(agent, skill.plugin, skill.spec->name, skill.first_party) &&
             is_offered(agent.name, name))
-            out.raw(tool_json(skill));
+            out.raw(skill.is_of_host() ? send_message_json(names_of(agent.reach))
+                                       : tool_json(skill));
     out.end(']').end('}');
     // Kept as the members alone, to stand inside the request.
     auto text = out.take();

@@ -18,8 +18,37 @@
 
 namespace parley {
 
+namespace {
+
+// `to` as JSON Schema.
+std::string send_message_parameters(std::string_view to) {
+    return R"({"type":"object","additionalProperties":false,"required":["to","text"],"properties":{"to":)" +
+           std::string(to) + R"(,"text":{"type":"string","minLength":1,"maxLength":)" +
+           std::to_string(limits::first_words_length) + "}}}";
+}
+
+// It leaves for a person and cannot be called back, so a person is asked for each.
+SkillSpec const& send_message_spec() {
+    static SkillSpec const spec = [] {
+        SkillSpec made;
+        made.name = send_message;
+        made.summary =
+            "Write to a conversation of yours by yourself, when nobody has asked you there. It "
+            "leaves when a person has agreed.";
+        made.parameters = send_message_parameters(R"({"type":"string","minLength":1})");
+        made.effect = EffectClass::irreversible;
+        made.approval = ApprovalNeed::policy;
+        return made;
+    }();
+    return spec;
+}
+
+}  // namespace
+
 Result<> SkillCatalogue::rebuild(Catalogue const& plugins) {
     std::map<std::string, SkillEntry> skills;
+    skills.emplace(send_message, SkillEntry{send_message, PluginId("parley"), true, nullptr,
+                                            &send_message_spec()});
     for (auto const& entry : plugins.entries()) {
         if (!plugins.usable(entry.id) || !entry.file) continue;
         for (auto const& spec : entry.file->manifest().skills) {
@@ -45,6 +74,17 @@ std::string tool_json(SkillEntry const& entry) {
     JsonWriter out;
     out.begin('{').pair("name", entry.name).pair("description", entry.spec->summary);
     return out.key("parameters").raw(entry.spec->parameters).end('}').take();
+}
+
+std::string send_message_json(std::vector<std::string> const& names) {
+    auto const& spec = send_message_spec();
+    JsonWriter to;
+    to.begin('{').key("enum").begin('[');
+    for (auto const& name : names) to.string(name);
+    JsonWriter out;
+    out.begin('{').pair("name", spec.name).pair("description", spec.summary);
+    out.key("parameters").raw(send_message_parameters(to.end(']').end('}').take()));
+    return out.end('}').take();
 }
 
 Result<> check_arguments(SkillEntry const& entry, std::string_view arguments) {

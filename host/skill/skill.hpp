@@ -21,9 +21,15 @@ struct SkillEntry {
     std::string name;  // as the model sees it: bare for first-party, `plugin:skill` for others
     PluginId plugin;
     bool first_party = false;
-    std::shared_ptr<PluginFile const> file;
-    SkillSpec const* spec = nullptr;  // of file's manifest
+    std::shared_ptr<PluginFile const> file;  // null for the host's own
+    SkillSpec const* spec = nullptr;         // of file's manifest
+
+    // Done by the host itself, without a worker; its plugin is then `parley`.
+    bool is_of_host() const { return !file; }
 };
+
+// The host's own skill by which an agent speaks first.
+constexpr char send_message[] = "send_message";
 
 class SkillCatalogue {
 public:
@@ -38,6 +44,8 @@ private:
 
 // One skill as a provider gets it: {"name","description","parameters"}.
 std::string tool_json(SkillEntry const& entry);
+// send_message as one agent gets it: `to` is one of these.
+std::string send_message_json(std::vector<std::string> const& names);
 // Fault::bad_input with words that help a model mend its call.
 Result<> check_arguments(SkillEntry const& entry, std::string_view arguments);
 
@@ -50,6 +58,8 @@ struct Invocation {
     std::string key;        // idempotency
     std::vector<Grant> grants;
     std::string expect;     // JSON object of target path to digest, or empty
+    InstanceName instance{};     // where send_message leads
+    std::string conversation{};
 };
 std::string invoke_request(Invocation const& invocation, std::chrono::milliseconds timeout);
 

@@ -502,6 +502,24 @@ TEST_CASE("a send of which nothing left may be tried again if the plugin says so
     REQUIRE_FALSE(final.retryable);
 }
 
+TEST_CASE("how long a failed send asks to wait is a time within reason", "[channel]") {
+    struct Row {
+        char const* asked;
+        std::chrono::milliseconds heard;
+    };
+    for (auto const& [asked, heard] :
+         {Row{"1500", 1500ms}, Row{"0", 0ms}, Row{"-1", 0ms}, Row{"\"9\"", 0ms}, Row{"null", 0ms},
+          Row{"9223372036854775807", limits::send_asked_most}, Row{"1e300", 0ms}}) {
+        INFO(asked);
+        Line line;
+        line.start();
+        auto outcome = line.sent(
+            Error(Fault::peer_failed,
+                  R"({"sent":false,"retryable":true,"retry_after_ms":)" + std::string(asked) + "}"));
+        REQUIRE(outcome.retry_after == heard);
+    }
+}
+
 TEST_CASE("a send that never reached a worker did not leave, and may be tried again", "[channel]") {
     Line line;
     line.start();

@@ -3,6 +3,7 @@
 #include "base/hash.hpp"
 #include "base/json.hpp"
 #include "base/limits.hpp"
+#include "base/schema.hpp"
 #include "base/text.hpp"
 #include "plugin/lock.hpp"
 #include "temp_folder.hpp"
@@ -57,9 +58,11 @@ struct Place {
         plugins.scan(install, config);
         return skills.rebuild(plugins);
     }
+    // Of plugins' skills.
     std::vector<std::string> names() const {
         std::vector<std::string> list;
-        for (auto const& [name, entry] : skills.all()) list.push_back(name);
+        for (auto const& [name, entry] : skills.all())
+            if (!entry.is_of_host()) list.push_back(name);
         return list;
     }
 };
@@ -115,6 +118,38 @@ TEST_CASE("our own skills have bare names, a third party's carry its id", "[skil
     REQUIRE(place.skills.find("now")->plugin == PluginId("clock"));
     REQUIRE(place.skills.find("now")->first_party);
     REQUIRE_FALSE(place.skills.find("org.example.clock:now")->first_party);
+}
+
+TEST_CASE("the host's own skill is there without a plugin, asks always, and takes nothing odd",
+          "[skill]") {
+    Place place;
+    REQUIRE(place.rebuild());
+    auto const* skill = place.skills.find("send_message");
+    REQUIRE(skill);
+    REQUIRE(skill->is_of_host());
+    REQUIRE(skill->plugin == PluginId("parley"));
+    REQUIRE(skill->spec->effect == EffectClass::irreversible);
+    REQUIRE(skill->spec->approval == ApprovalNeed::policy);
+    REQUIRE(check_arguments(*skill, R"({"to":"ada","text":"x"})"));
+    for (auto const* wrong :
+         {"", "{}", R"({"to":"ada"})", R"({"text":"x"})", R"({"to":"ada","text":""})",
+          R"({"to":"","text":"x"})", R"({"to":["ada"],"text":"x"})",
+          R"({"to":"ada","text":"x","instance":"irc"})", R"({"to":"ada","text":{}})"}) {
+        INFO(wrong);
+        REQUIRE(check_arguments(*skill, wrong).error().fault == Fault::bad_input);
+    }
+    auto most = std::string(limits::first_words_length, 'x');
+    REQUIRE(check_arguments(*skill, R"({"to":"ada","text":")" + most + "\"}"));
+    REQUIRE_FALSE(check_arguments(*skill, R"({"to":"ada","text":")" + most + "x\"}"));
+}
+
+TEST_CASE("an agent is told by which names it may speak first, and no others", "[skill]") {
+    auto tool = parse_json(send_message_json({"ada", "team"}));
+    REQUIRE(tool);
+    REQUIRE(text_at(*tool, "name") == "send_message");
+    auto const& parameters = tool->at("parameters");
+    REQUIRE(check_schema(parameters, *parse_json(R"({"to":"team","text":"x"})")));
+    REQUIRE_FALSE(check_schema(parameters, *parse_json(R"({"to":"eve","text":"x"})")));
 }
 
 TEST_CASE("a third party's skill is never found by a bare name", "[skill]") {

@@ -3,6 +3,7 @@ import itertools
 import json
 import re
 import shutil
+import signal
 import socket
 import threading
 import unittest
@@ -22,7 +23,8 @@ class Desk:
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
         self.ended = False
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
 
     def serve(self):
         while not self.ended:
@@ -113,6 +115,22 @@ class Desk:
         """The connection breaks."""
         self.peer.shutdown(socket.SHUT_RDWR)
 
+    def down(self):
+        """Nobody is there any more, until up()."""
+        self.ended = True
+        # A thread that accepts keeps the port open.
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.thread.join(15)
+        self.server.close()
+        if self.peer:
+            self.drop()
+
+    def up(self):
+        self.ended = False
+        self.server = socket.create_server(("127.0.0.1", self.port))
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
     def close(self):
         self.ended = True
         self.server.close()
@@ -149,7 +167,11 @@ class OnDesk(unittest.TestCase):
                         agent + 'channels:\n  desk: {authorized_senders: ["id:ada", "id:bea"]}\n')
         locked = self.host.cli("plugin", "lock", self.plugin, "--yes")
         assert locked.returncode == 0, locked.stderr
+        self.prepare()
         self.start()
+
+    def prepare(self):
+        """What a test's home has beyond this."""
 
     def tearDown(self):
         self.host.verify()
@@ -163,6 +185,11 @@ class OnDesk(unittest.TestCase):
 
     def connected(self):
         wait_for("the channel to connect", lambda: self.channel()["link"] == "connected", 30)
+
+    def reload(self):
+        before = self.host.log.count("read again")
+        self.host.process.send_signal(signal.SIGHUP)
+        wait_for("the reload", lambda: self.host.log.count("read again") > before)
 
     def channel(self):
         return self.host.api("GET", "/api/v1/channels/desk").json

@@ -71,8 +71,8 @@ private:
                 call.complete_ok(line["result"].raw());
                 continue;
             }
-            call.fail({"peer", "as the test wants", failure["retryable"].boolean(), 0,
-                       failure["sent"].boolean(true)});
+            call.fail({"peer", "as the test wants", failure["retryable"].boolean(),
+                       failure["retry_after_ms"].integer(), failure["sent"].boolean(true)});
         }
     }
 
