@@ -71,6 +71,9 @@ private:
     ChatOptions chat_;
     TryOptions try_;
     NewPlugin new_;
+    NewChannel channel_;
+    std::vector<std::string> senders_;
+    bool as_approvers_ = false;
     CheckWishes check_;
     CLI::Option* message_ = nullptr;
     bool yes_ = false, follow_ = false, passphrase_ = false;
@@ -131,9 +134,24 @@ void Verbs::build_looking() {
     verb(channel, "list", "List the channels.", [this] {
         return verb_list(context_, "/channels", {"name", "plugin", "agent", "link", "detail"});
     });
-    with(verb(channel, "show", "Show one channel, and whom it refused.",
-              [this] { return verb_show(context_, "/channels/" + percent_encoded(id_)); }),
+    with(verb(channel, "show", "Show one channel, whom it refused, and why nothing replies.",
+              [this] { return verb_channel_show(context_, id_); }),
          "name", id_, "The channel");
+    auto* add = verb(channel, "add", "Add a channel to parley.yaml; the rest of it stays as it is.",
+                     [this] { return verb_channel_add(context_, channel_); });
+    with(with(add, "name", channel_.name, "Its name"), "plugin", channel_.plugin, "Its plugin");
+    add->add_option("--agent", channel_.agent, "The agent that answers there");
+    add->add_option("--config", channel_.config, "The plugin's config, JSON");
+    add->add_option("--secret", channel_.secrets,
+                    "FIELD=SCOPE/KEY; repeatable. Required fields get a name by themselves");
+    auto* allow = verb(channel, "allow", "Let people speak to the agent on a channel.", [this] {
+        return verb_channel_allow(context_, id_, senders_, as_approvers_);
+    });
+    with(allow, "name", id_, "The channel");
+    allow->add_option("senders", senders_, "Typed ids, as `channel show` names who was refused")
+        ->required();
+    allow->add_flag("--approver", as_approvers_,
+                    "Let them decide approvals there instead of speaking");
     with(verb(channel, "test", "Is the channel connected?",
               [this] { return verb_channel_test(context_, id_); }),
          "name", id_, "The channel");

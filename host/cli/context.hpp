@@ -58,6 +58,18 @@ int verb_tail(Context const&, bool follow, long count);
 int verb_channel_test(Context const&, std::string const& name);
 std::string record_line(json::value const& record);
 
+// verbs_channel.cpp
+struct NewChannel {
+    std::string name, plugin;
+    std::string agent;                 // empty: the only one there is
+    std::string config;                // JSON; empty: none
+    std::vector<std::string> secrets;  // FIELD=SCOPE/KEY; required ones that are left out get a name
+};
+int verb_channel_add(Context const&, NewChannel wanted);
+int verb_channel_allow(Context const&, std::string const& name,
+                       std::vector<std::string> const& senders, bool as_approvers);
+int verb_channel_show(Context const&, std::string const& name);
+
 // chat.cpp
 struct ChatOptions {
     std::string agent, text, session;

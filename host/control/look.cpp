@@ -6,6 +6,8 @@
 
 #include <boost/json/value.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
 
@@ -101,37 +103,6 @@ void Control::metrics(Asked& asked) {
     asked.reply->send(std::move(response));
 }
 
-std::string Control::channel_json(InstanceName const& name, bool whole) const {
-    auto const& config = *deps_.flow->config();
-    auto found = config.channels.find(name);
-    auto const* open = deps_.flow->channel(name);
-    JsonWriter out;
-    out.begin('{').pair("name", name.text).pair("plugin", found->second.plugin.text);
-    out.pair("agent", found->second.agent.text);
-    out.pair("link", open ? name_of(open->link()) : "closed");
-    std::string detail = open ? open->detail() : "";
-    if (!open) {
-        auto const* plugin = deps_.plugins->find(found->second.plugin);
-        detail = plugin ? std::string("plugin ") + name_of(plugin->state) + (plugin->reason.empty() ? "" : ": " + plugin->reason)
-                        : "there is no plugin " + found->second.plugin.text;
-    }
-    out.pair("detail", detail);
-    if (whole) {
-        out.key("approvers").begin('[');
-        for (auto const& id : found->second.approvers) out.string(id);
-        out.end(']').key("authorized").begin('[');
-        if (auto agent = config.agents.find(found->second.agent); agent != config.agents.end())
-            if (auto list = agent->second.authorized_senders.find(name); list != agent->second.authorized_senders.end())
-                for (auto const& id : list->second) out.string(id);
-        out.end(']').key("refused").begin('[');
-        for (auto const& refused : deps_.gate->refused(name))
-            out.begin('{').pair("sender", refused.sender).pair("count", refused.count)
-                .pair("last", iso_time(refused.last_us)).end('}');
-        out.end(']');
-    }
-    return out.end('}').take();
-}
-
 std::string Control::agent_json(AgentConfig const& agent, bool whole) const {
     JsonWriter out;
     out.begin('{').pair("name", agent.name.text).pair("model", agent.model);
@@ -149,6 +120,7 @@ void Control::status(Asked& asked) {
     auto const& config = *deps_.flow->config();
     JsonWriter out;
     out.begin('{').pair("version", 1).pair("parley", PARLEY_VERSION).pair("home", config.home.string());
+    out.pair("pid", static_cast<std::int64_t>(getpid()));
     out.pair("uptime_s", (deps_.ledger->now_us() - started_us_) / 1'000'000);
     out.pair("head", static_cast<std::int64_t>(deps_.ledger->durable_head()));
     out.pair("working", static_cast<std::int64_t>(deps_.flow->working()));
@@ -206,7 +178,7 @@ void Control::sessions(Asked& asked) {
     std::size_t looked = 0;
     deps_.sessions->list(at(asked.query, "after"), [&](Session const& session) {
         bool fits = (agent.empty() || session.agent.text == agent) && (state.empty() || state == name_of(session.state));
-        return (!fits || page.add(to_json(session), session.id.text)) && ++looked < 100'000;
+        return (!fits || page.add(to_json(session), session.id.text)) && ++looked < limits::sessions_looked_at;
     });
     send_json(*asked.reply, page.take());
 }
@@ -247,7 +219,7 @@ void Control::approvals(Asked& asked) {
     std::size_t looked = 0;
     auto add = [&](Approval const& approval) {
         bool fits = state.empty() || state == name_of(approval.state);
-        return (!fits || page.add(to_json(approval, deps_.flow->reach(approval)), approval.id.text)) && ++looked < 100'000;
+        return (!fits || page.add(to_json(approval, deps_.flow->reach(approval)), approval.id.text)) && ++looked < limits::sessions_looked_at;
     };
     if (state == "pending") {
         // The open ones have an index; history need not be read to find them.

@@ -117,7 +117,7 @@ class Operator(unittest.TestCase):
         self.assertEqual(self.host.cli("session", "show", "s-nobody").returncode, 1)
 
     def test_every_verb_explains_itself(self):
-        groups = {"agent": ("list", "show"), "channel": ("list", "show", "test"),
+        groups = {"agent": ("list", "show"), "channel": ("list", "show", "add", "allow", "test"),
                   "session": ("list", "show", "replay", "context", "cancel", "resume", "resolve"),
                   "outbox": ("list", "retry", "drop"), "approval": ("list", "show", "approve", "deny"),
                   "plugin": ("list", "show", "lock", "enable", "disable", "check"),
