@@ -2,7 +2,7 @@
 import pathlib
 import unittest
 
-from desk import COUNT, OnDesk
+from desk import COUNT, Desk, OnDesk
 from parley import wait_for
 
 
@@ -131,6 +131,21 @@ class WithButtons(OnDesk):
         wait_for("the late press to be counted", lambda: self.refused("boss") == 1)
         self.assertEqual(self.ran(), 0)
 
+    def test_a_card_whose_call_is_no_longer_what_it_shows_runs_nothing_and_says_so(self):
+        self.open("boss")
+        approval = self.ask()
+        card, codes = self.codes()
+        self.host.edit("parley.yaml", "  shell:     {enabled: true}", "  shell:     {enabled: true, isolation: strict, config: {}, egress: []}")
+        self.host.edit("agents/assistant/agent.yaml", "approval: {shell: always}", "approval: {shell: policy}")
+        self.reload()
+        self.desk.press("boss", codes["Approve"])
+        self.assertNotIn("buttons", self.desk.wait_edit(card, "is void (superseded). It was not run."))
+        self.desk.wait("boss", "Not done: what would run is no longer what was approved")
+        self.assertEqual(self.host.api("GET", f"/api/v1/approvals/{approval['id']}").json["state"], "superseded")
+        self.assertEqual(self.ran(), 0)
+        self.desk.press("boss", codes["Approve"])
+        wait_for("the late press to be counted", lambda: self.refused("boss") == 1)
+
     def test_a_stopped_turn_closes_its_card_and_runs_nothing(self):
         self.open("boss")
         self.ask()
@@ -226,6 +241,53 @@ class WithButtons(OnDesk):
         wait_for("the stranger to be counted", lambda: any(
             one["sender"] == "id:eve" for one in self.channel()["refused"]))
         self.assertEqual(self.desk.there("eve"), [])
+
+
+class Notified(OnDesk):
+    """What is asked for where no channel has approvers goes to those of the channels under approvals.notify."""
+
+    def setUp(self):
+        self.other = Desk(self.features)
+        self.addCleanup(self.other.close)
+        super().setUp()
+
+    def prepare(self):
+        self.host.write("parley.yaml", self.host.file("parley.yaml").read_text() + f"""  annex:
+    plugin: {self.plugin}
+    agent: assistant
+    config: {{host: 127.0.0.1, port: {self.other.port}}}
+    approvers: ["id:chief"]
+""")
+        self.host.edit("parley.yaml", "approvals: {expire_after: 24h}", "approvals: {expire_after: 24h, notify: [desk, annex]}")
+
+    def test_a_request_of_the_api_reaches_the_approvers_of_both_and_is_closed_for_both(self):
+        self.open("boss")
+        self.other.say("chief", "hello")
+        wait_for("the chief to be reachable", lambda: any(
+            one["kind"] == "approver.reachable" and one["body"]["approver"] == "id:chief" for one in self.host.ledger()))
+        said = self.host.say(COUNT)
+        here = wait_for("a card here", lambda: [one for one in self.desk.there("boss") if one.get("buttons")])[0]
+        there = wait_for("a card there", lambda: [one for one in self.other.there("chief") if one.get("buttons")])[0]
+        reach = {(one["channel"], one["approver"]) for one in self.host.pending()[0]["reach"]}
+        self.assertEqual(reach, {("desk", "id:boss"), ("desk", "id:deputy"), ("annex", "id:chief")})
+        yes = {row["text"]: row["data"] for row in there["buttons"][0]}["Approve"]
+        # A code is good on its own instance alone.
+        self.desk.press("chief", yes)
+        wait_for("the press to be counted", lambda: self.refused("chief") == 1)
+        self.other.press("chief", yes)
+        self.assertEqual(self.host.reply_after(said), "shell: done\n[exit status 0]")
+        self.desk.wait_edit(here, "was approved by id:chief on annex")
+        self.other.wait_edit(there, "was approved by id:chief on annex")
+        self.assertEqual(self.ran(), 1)
+        self.assertEqual(self.other.problems, [])
+
+    def test_a_channel_with_approvers_of_its_own_asks_them_alone(self):
+        self.open("boss")
+        self.other.say("chief", "hello")
+        self.ask()
+        wait_for("a card", lambda: [one for one in self.desk.there("boss") if one.get("buttons")])
+        self.assertEqual({one["channel"] for one in self.host.pending()[0]["reach"]}, {"desk"})
+        self.assertEqual(self.other.there("chief"), [])
 
 
 class Plain(OnDesk):
