@@ -74,8 +74,8 @@ class Ircd:
 class Person:
     """Somebody at a plain client."""
 
-    def __init__(self, port, nick):
-        self.nick, self.lines, self.rest = nick, [], b""
+    def __init__(self, port, nick, bot="bot"):
+        self.nick, self.bot, self.lines, self.rest = nick, bot, [], b""
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.send(f"NICK {nick}", f"USER {nick} 0 * :{nick}")
         self.wait(lambda line: " 001 " in line)
@@ -117,7 +117,7 @@ class Person:
         """What the bot said, to a channel or to this person."""
         target = target or self.nick
         marker = f" PRIVMSG {target} :"
-        return [line.split(marker, 1)[1] for line in self.lines if marker in line and line.split("!")[0].endswith("bot")]
+        return [line.split(marker, 1)[1] for line in self.lines if marker in line and line.split("!")[0].endswith(self.bot)]
 
     def wait_heard(self, text, target=None, seconds=15):
         def found():
