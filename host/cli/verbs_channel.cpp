@@ -308,6 +308,19 @@ void print_channel(json::value const& channel) {
     for (auto const& problem : problems) std::printf("- %s\n", problem.c_str());
 }
 
+// What the host has not read yet, or cannot read; empty when it goes by the files as they are.
+std::string unread_files(Context const& context) {
+    if (std::getenv("PARLEY_URL")) return {};
+    auto status = context.ask("GET", "/api/v1/status");
+    auto config = load_config(context.home);
+    if (!status || (config && config->digest == text_at(*status, "config"))) return {};
+    if (!config)
+        return "the files hold a mistake, so the host goes by what it read before: " +
+               config.error().what;
+    return "the files were changed since the host read them; it reads them again with: kill -HUP " +
+           std::to_string(int_at(*status, "pid"));
+}
+
 // All that the files say. Everything else is with the host.
 int show_offline(Context const& context, std::string const& name) {
     auto config = load_config(context.home);
@@ -518,11 +531,12 @@ int verb_channel_allow(Context const& context, std::string const& name,
 
 int verb_channel_show(Context const& context, std::string const& name) {
     if (!std::getenv("PARLEY_URL") && !context.host_answers()) return show_offline(context, name);
-    auto text = context.ask_text("GET", "/api/v1/channels/" + percent_encoded(name));
-    if (!text) return fail(text.error());
-    if (print_json(context, *text)) return 0;
-    auto channel = parse_json(*text);
-    if (!channel) return fail(channel.error());
+    auto channel = context.ask("GET", "/api/v1/channels/" + percent_encoded(name));
+    auto unread = unread_files(context);
+    if (!channel) return fail(channel.error().what + (unread.empty() ? "" : "; " + unread));
+    if (auto* problems = channel->as_object().if_contains("problems"); problems && !unread.empty())
+        problems->as_array().insert(problems->as_array().begin(), json::value(unread));
+    if (print_json(context, to_text(*channel))) return 0;
     print_channel(*channel);
     return 0;
 }

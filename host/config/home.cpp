@@ -80,6 +80,9 @@ approval: {shell: always}
 # Nobody is let in by default. The terminal and the API are the instance `api`.
 # channels:
 #   irc-main: {authorized_senders: ["account:you"]}
+# Where it may speak first, with send_message among its skills; a person agrees to each message.
+# reach:
+#   me: {channel: irc-main, conversation: you}
 )";
 
 constexpr char soul_md[] = "You are a careful assistant on your operator's own machine.\n";

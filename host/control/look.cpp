@@ -120,7 +120,7 @@ void Control::status(Asked& asked) {
     auto const& config = *deps_.flow->config();
     JsonWriter out;
     out.begin('{').pair("version", 1).pair("parley", PARLEY_VERSION).pair("home", config.home.string());
-    out.pair("pid", static_cast<std::int64_t>(getpid()));
+    out.pair("pid", static_cast<std::int64_t>(getpid())).pair("config", config.digest);
     out.pair("uptime_s", (deps_.ledger->now_us() - started_us_) / 1'000'000);
     out.pair("head", static_cast<std::int64_t>(deps_.ledger->durable_head()));
     out.pair("working", static_cast<std::int64_t>(deps_.flow->working()));

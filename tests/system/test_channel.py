@@ -50,6 +50,7 @@ class Show(OnDesk):
         self.assertEqual(self.host.file("agents/assistant/agent.yaml").read_text(),
                          before.replace('"id:bea"]', '"id:bea", "id:eve"]'))
         # Nothing is so before the host reads it, as is told.
+        self.assertIn(f"- the files were changed since the host read them; it reads them again with: kill -HUP {self.host.process.pid}", self.show())
         self.desk.say("eve", "and now?")
         wait_for("the stranger to be counted", lambda: self.channel()["refused"][0]["count"] == 2)
         told = re.search(r"kill -HUP (\d+)", done.stdout)
@@ -58,6 +59,10 @@ class Show(OnDesk):
         wait_for("the reload", lambda: "read again" in self.host.log)
         self.desk.say("eve", "/say at last")
         self.desk.wait("eve", "at last")
+        self.assertNotIn("the files", self.show())
+        self.host.write("overrides.yaml", "nonsense: 1\n")
+        self.assertIn("- the files hold a mistake, so the host goes by what it read before: overrides.yaml:1:1: unknown key", self.show())
+        self.host.file("overrides.yaml").unlink()
 
     def test_whatever_a_stranger_is_called_it_is_one_word_in_a_command(self):
         name = "x'; touch /tmp/harm #$(id)`id`\u202e\n!"
@@ -112,6 +117,9 @@ class Show(OnDesk):
         commands = [step["command"] for step in json.loads(added.stdout)["remaining"]]
         self.assertEqual(commands, ["parley secret set telegram/chat", "parley channel allow chat SENDER",
                                     f"kill -HUP {self.host.process.pid}"])
+        early = self.host.cli("channel", "show", "chat")
+        self.assertEqual((early.returncode, early.stdout), (1, ""))
+        self.assertIn("no channel chat; the files were changed since the host read them", early.stderr)
         self.reload()
         chat = self.host.api("GET", "/api/v1/channels/chat").json
         self.assertEqual(chat["link"], "closed")
