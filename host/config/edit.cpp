@@ -168,8 +168,7 @@ std::vector<Insertion> ways_into(std::string const& text, Yaml const& tree, Yaml
                                  Yaml const& value) {
     Lines lines(text);
     std::vector<Insertion> ways;
-    if (map.kind == Yaml::Kind::map && !(map.keys.empty() && &map == &tree) &&
-        lines.at(map) == '{') {
+    if (map.kind == Yaml::Kind::map && lines.at(map) == '{') {
         auto place = lines.offset(map) + 1;
         auto entry = scalar_text(yaml_text(keys.front())) + ": " + flow_text(nested(keys, value));
         bool is_spaced = place < text.size() && (text[place] == ' ' || text[place] == '\n');

@@ -208,7 +208,7 @@ void Flow::sent(OutboxId const& id, SendOutcome outcome) {
     auto record = [&](char const* kind) {
         auto draft = outbox_draft(kind, *entry);
         draft.body = id_body(*entry, clipped(visible(outcome.detail), 500));
-        change.batch.record(std::move(draft));
+        return change.batch.record(std::move(draft));
     };
     auto line = std::pair(entry->instance.text, entry->conversation);
     auto const* open = channel(entry->instance);
@@ -237,7 +237,8 @@ void Flow::sent(OutboxId const& id, SendOutcome outcome) {
     } else if (fate.kind != Fate::Kind::delivered) {
         bool is_unknown = fate.kind == Fate::Kind::unknown;
         entry->stage = is_unknown ? "unknown" : "failed";
-        record(is_unknown ? "message.unknown" : "message.failed");
+        auto seq = record(is_unknown ? "message.unknown" : "message.failed");
+        if (entry->is_first && !is_unknown) note_lost(change, *entry, seq);
         put_outbox(change.batch, *entry);
     }
     if (!entry->card.empty()) card_sent(change.batch, *entry, outcome);

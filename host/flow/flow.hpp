@@ -269,6 +269,7 @@ private:
     Result<> may_leave(OutboxEntry const& entry) const;
     void speak_first(Change& change, Session& session, Turn& turn, std::size_t index,
                      Invocation const& invocation, Seq started);
+    void note_lost(Change& change, OutboxEntry const& entry, Seq failed);
     void filter_first_words(SessionId const& id, HookOutcome arguments,
                             std::function<void(HookOutcome)> then);
 

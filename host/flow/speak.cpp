@@ -119,6 +119,19 @@ void Flow::speak_first(Change& change, Session& session, Turn& turn, std::size_t
            false);
 }
 
+// Whoever answers there should not believe that it was read.
+void Flow::note_lost(Change& change, OutboxEntry const& entry, Seq failed) {
+    auto owner = deps_.sessions->owner(entry.instance, entry.conversation);
+    auto session = owner ? deps_.sessions->find(*owner) : nullptr;
+    if (!session || session->state == SessionState::done) return;
+    auto there = *session;
+    deps_.sessions->note(
+        change.batch, there, failed,
+        user_fragment(
+            "(From the host, not from the person. This did not arrive: " + entry.text + ")", ""));
+    deps_.sessions->save(change.batch, there);
+}
+
 // A hook over messages that go out stands over these, too; what it makes of them is what is asked
 // for.
 void Flow::filter_first_words(SessionId const& id, HookOutcome arguments,

@@ -77,7 +77,7 @@ TEST_CASE("mappings that are missing are made", "[edit]") {
          {"", "# nothing yet\n", "listen: a\n", "listen: a", "listen: a\n\n# the end\n",
           "listen: a\nchannels:\n", "channels:   # none\n  # an example\nlisten: a\n",
           "channels: {}\n", "channels: { }\n", "channels: {\n}\n", "{listen: a, channels: {}}",
-          "listen: a\n...\n", "{\n  listen: a\n}\n"}) {
+          "{}\n", "# none\n{}", "listen: a\n...\n", "{\n  listen: a\n}\n"}) {
         INFO(before);
         auto after = added(before, {"channels", "irc"}, channel);
         REQUIRE(holds_whole(after, before));

@@ -155,6 +155,10 @@ class FirstWords(OnDesk):
         self.assertEqual(self.texts("ada"), ["good day"])
         self.host.edit(file, '["id:bea"]', '["id:ada", "id:bea"]')
         self.reload()
+        self.desk.say("ada", "/say what is it?")
+        self.desk.wait("ada", "what is it?")
+        heard = [one["text"] for one in self.context("ada")["messages"] if one["role"] == "user"]
+        self.assertIn("This did not arrive: the disk is full", heard[-2])
         self.assertEqual(self.host.cli("outbox", "retry", dead["id"]).returncode, 0)
         self.desk.wait("ada", "the disk is full")
 
