@@ -149,7 +149,8 @@ Result<> read_parts(json::value const& parts, Asker const& asker, Asked& asked) 
         pieces.push_back(head + "\r\n\r\n" + content + "\r\n");
         digest.field(pieces.back());
     }
-    auto boundary = "parley-" + hex(digest.done());
+    // RFC 2046 allows 70 characters.
+    auto boundary = "parley-" + hex(digest.done()).substr(0, 48);
     for (auto const& piece : pieces) asked.out.body += "--" + boundary + "\r\n" + piece;
     asked.out.body += "--" + boundary + "--\r\n";
     asked.out.headers.emplace_back("Content-Type", "multipart/form-data; boundary=" + boundary);
