@@ -64,6 +64,8 @@ Result<Inbound> message_from(InstanceName const& instance, json::value const& va
         message.text != "stop" && message.text != "new")
         return Error(Fault::bad_input, "a command that there is not");
     message.text = clipped(message.text, limits::message_text_bytes);
+    if (message.kind == Inbound::Kind::message)
+        message.attachments = attachments_in(value, "attachments");
     return message;
 }
 
@@ -106,6 +108,8 @@ public:
                 request.begin('{').pair("text", button.text).pair("data", button.data).end('}');
             request.end(']').end(']');
         }
+        if (!message.attachments.empty())
+            write_attachments(request.key("attachments"), message.attachments);
         ask(Verb::channel_send, request.end('}').take(), std::move(done));
     }
 

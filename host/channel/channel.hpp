@@ -5,6 +5,7 @@
 #include "base/ids.hpp"
 #include "base/loop.hpp"
 #include "base/result.hpp"
+#include "plugin/attachment.hpp"
 #include "plugin/worker.hpp"
 
 #include <chrono>
@@ -28,6 +29,7 @@ struct Inbound {
     std::string external_id;              // empty: none
     bool is_private = false;
     std::string cursor;
+    std::vector<Attachment> attachments{};  // as the plugin says, and blobs of the instance
 };
 
 struct Button {
@@ -40,6 +42,7 @@ struct Outbound {
     bool is_notice = false;         // a line of the host, not of the agent
     bool is_markdown = false;       // only for plugins with that feature
     std::vector<Button> buttons{};  // one row; only for plugins with that feature
+    std::vector<Attachment> attachments{};  // blobs of the instance; with the feature `files`
 };
 
 // What became of a send. Failed with `left` false: provably nothing went out, so it may be sent

@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "base/pattern.hpp"
 #include "base/schema.hpp"
+#include "plugin/attachment.hpp"
 
 #define PARLEY_HOST_SIDE
 #include <parley/plugin.h>
@@ -199,6 +200,11 @@ std::string long_words(Fill fill, std::size_t most) {
     return text;
 }
 
+// The blob is there wherever a double lends blobs.
+std::vector<Attachment> one_file() {
+    return {{"b-" + std::string(64, '0'), "report.txt", "text/plain", 19}};
+}
+
 // A host asks for nothing but what the manifest says that the channel can do.
 void add_channel(std::vector<SampleRequest>& out, ChannelFeatures const& can, Fill fill) {
     auto text = long_words(fill, limits::message_text_bytes);
@@ -217,7 +223,11 @@ void add_channel(std::vector<SampleRequest>& out, ChannelFeatures const& can, Fi
         words.pair("data", "check-1").end('}').end(']').end(']');
     };
     out.push_back({Verb::channel_run, R"({"instance":"check"})"});
-    add(Verb::channel_send, [&](auto& words) { dress(words.pair("id", "check-1")); });
+    add(Verb::channel_send, [&](auto& words) {
+        dress(words.pair("id", "check-1"));
+        if (can.files && fill != Fill::least)
+            write_attachments(words.key("attachments"), one_file());
+    });
     if (can.edit) add(Verb::channel_edit, [&](auto& words) { dress(words.pair("id", "1")); });
     if (can.typing) add(Verb::channel_typing, [](auto&) {});
     if (can.draft)

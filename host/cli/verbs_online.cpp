@@ -19,7 +19,7 @@ std::string gist(json::value const& body) {
           "detail",   "instance", "conversation", "model",      "fallback_of", "code",
           "next",     "stop",     "tokens_in",    "tokens_out", "usd",         "plugin",
           "approval", "evidence", "verdict",      "message",    "summary",     "sender",
-          "count",    "secret",   "scope"}) {
+          "count",    "secret",   "scope",        "attachments"}) {
         auto const* value = member(body, key);
         if (!value) continue;
         std::string text = value->is_string()

@@ -122,6 +122,9 @@ Result<Binding> Flow::binding_for(Session const& session, Turn const& turn, std:
     binding.file_hash = skill.file->hash();
     binding.manifest_digest = hex(manifest.digest);
     binding.target = invocation.expect;
+    if (skill.spec->sends_files)
+        binding.destinations.push_back("conversation " + session.conversation + " of channel " +
+                                       session.instance.text);
     if (plugin != config_->plugins.end()) {
         binding.config = plugin->second.config;
         if (skill.spec->uses_egress) {
@@ -156,6 +159,8 @@ void Flow::consider(Change& change, Session& session, Turn& turn, std::size_t in
     auto invocation = prepare(session, call);
     if (!invocation) return refuse(invocation.error().what);
     auto const& skill = *invocation->skill;
+    if (skill.spec->sends_files && !features_of(session.instance).files)
+        return refuse("this channel cannot carry files");
     auto ruling = rule_on(*agent_of(session), skill.plugin, *skill.spec, skill.first_party);
     if (ruling.kind == Ruling::Kind::refuse) return refuse(ruling.why);
     if (ruling.kind == Ruling::Kind::run && !must_ask)
@@ -249,9 +254,10 @@ void Flow::invoke(SessionId const& id, Invocation invocation, std::uint64_t toke
                              Error(Fault::unavailable, "the plugin cannot run now"));
     CallSink sink;
     // The worker is kept by its own call: one that holds a grant ends with it.
-    sink.on_done = [this, id, call = invocation.call, token, worker,
-                    name = skill.name](Result<std::string> result) {
-        filter_result(id, name, std::move(result),
+    sink.on_done = [this, id, call = invocation.call, token, worker, entry = invocation.skill,
+                    expect = invocation.expect](Result<std::string> result) {
+        auto held = hold_to_target(std::move(result), *entry, expect, deps_.workers->blobs);
+        filter_result(id, entry->name, std::move(held),
                       [this, id, call, token](Result<std::string> kept, HookOutcome outcome) {
                           call_answered(id, call, token, std::move(kept), std::move(outcome));
                       });
@@ -300,8 +306,17 @@ void Flow::call_answered(SessionId const& id, CallId const& call, std::uint64_t 
     note_hooks(change, session, HookPoint::skill_after, call, outcome);
     auto result = result_from(answer);
     auto phase = turn->calls()[index].phase;
+    if (result && !result->attachments.empty()) {
+        auto const* skill = skills_.find(turn->calls()[index].skill);
+        auto given = skill ? hand_over(skill->plugin, session.instance, result->attachments)
+                           : Result<>(Error(Fault::unavailable, "the plugin is gone"));
+        if (!given) result = SkillResult{"Not sent: " + given.error().what, true, {}};
+    }
     if (result) {
         settle(change, session, *turn, index, result->content, result->error, "skill.finished");
+        if (!result->attachments.empty())
+            queue_message(change, session, "", false, session.cause,
+                          std::move(result->attachments));
     } else {
         auto const* skill = skills_.find(turn->calls()[index].skill);
         auto effect = skill ? skill->spec->effect : EffectClass::irreversible;

@@ -27,6 +27,7 @@ std::string queued_body(OutboxEntry const& entry, bool is_notice) {
     body.begin('{').pair("id", entry.id.text).pair("instance", entry.instance.text);
     body.pair("conversation", shown_conversation(entry.instance, entry.agent, entry.conversation));
     if (is_notice) body.key("notice").boolean(true);
+    if (!entry.attachments.empty()) write_attachments(body.key("attachments"), entry.attachments);
     return body.pair("text", entry.text).end('}').take();
 }
 
@@ -55,6 +56,7 @@ std::string to_json(OutboxEntry const& e) {
     out.begin('{').pair("id", e.id.text).pair("state", e.stage).pair("channel", e.instance.text);
     out.pair("conversation", e.conversation).pair("agent", e.agent.text);
     out.pair("session", e.session.text).pair("text", e.text).pair("detail", e.detail);
+    if (!e.attachments.empty()) write_attachments(out.key("attachments"), e.attachments);
     return out.pair("attempts", e.attempts).pair("queued", iso_time(e.queued_us)).end('}').take();
 }
 
@@ -74,6 +76,7 @@ void Flow::put_outbox(Batch& batch, OutboxEntry const& e) const {
     out.pair("conversation", e.conversation).pair("text", e.text).pair("stage", e.stage);
     out.pair("detail", e.detail).pair("attempts", e.attempts).pair("queued", e.queued_us);
     out.pair("cause", static_cast<std::int64_t>(e.cause)).pair("card", e.card);
+    if (!e.attachments.empty()) write_attachments(out.key("attachments"), e.attachments);
     out.key("notice").boolean(e.is_notice).key("first").boolean(e.is_first);
     out.pair("not_before", e.not_before_us).end('}');
     batch.put(Table::outbox, e.id.text, out.take());
@@ -96,6 +99,7 @@ static OutboxEntry entry_from(json::value const& v) {
     e.is_notice = bool_at(v, "notice");
     e.is_first = bool_at(v, "first");
     e.not_before_us = int_at(v, "not_before");
+    e.attachments = attachments_in(v, "attachments");
     return e;
 }
 
@@ -116,7 +120,7 @@ std::vector<OutboxEntry> Flow::outbox() const {
 }
 
 void Flow::queue_message(Change& change, Session const& session, std::string const& text,
-                         bool is_notice, Seq cause) {
+                         bool is_notice, Seq cause, std::vector<Attachment> attachments) {
     OutboxEntry entry;
     entry.id = OutboxId(fresh_id("o-", deps_.ledger->now_us()));
     entry.instance = session.instance;
@@ -127,6 +131,7 @@ void Flow::queue_message(Change& change, Session const& session, std::string con
     entry.text = is_notice || session.instance.text == "api" ? text : without_mark(text);
     entry.queued_us = deps_.ledger->now_us();
     entry.cause = cause;
+    entry.attachments = std::move(attachments);
     if (auto found = deps_.find_secret(text); !found.empty()) {
         entry.text = "(withheld: the text held the secret " + found + ")";
         deps_.trace(3, "a reply of session " + session.id.text + " held the secret " + found);
@@ -173,11 +178,13 @@ void Flow::send_now(OutboxId const& id) {
     auto entry = outbox_entry(id);
     auto open = entry ? channels_.find(entry->instance) : channels_.end();
     if (!entry || stopping_ || entry->stage != "sent") return;
-    if (open == channels_.end()) {
+    bool has_files = !entry->attachments.empty();
+    if (open == channels_.end() || (has_files && !features_of(entry->instance).files)) {
         SendOutcome outcome;
         outcome.left = false;
-        outcome.retryable = true;
-        outcome.detail = "the channel is not open";
+        outcome.retryable = open == channels_.end();
+        outcome.detail =
+            outcome.retryable ? "the channel is not open" : "this channel cannot carry files";
         return sent(id, outcome);
     }
     if (auto may = may_leave(*entry); !may) {
@@ -186,7 +193,8 @@ void Flow::send_now(OutboxId const& id) {
         outcome.detail = "it was not sent: " + may.error().what;
         return sent(id, outcome);
     }
-    Outbound message{entry->id, entry->conversation, entry->text, entry->is_notice, false, {}};
+    Outbound message{entry->id, entry->conversation, entry->text, entry->is_notice, false, {}, {}};
+    message.attachments = entry->attachments;
     message.is_markdown = !entry->is_notice && features_of(entry->instance).markdown;
     if (entry->is_notice) message.text = host_line(entry->text);
     if (auto codes = codes_.find(id.text); codes != codes_.end()) {

@@ -202,7 +202,8 @@ void Flow::filter_result(SessionId const& id, std::string const& skill, Result<s
     deps_.mask(result->content);
     auto event = hook_event(HookPoint::skill_after, *session, result->content);
     event.skill = skill;
-    hooks_.run(std::move(event), [this, error = result->error, then](HookOutcome outcome) {
+    hooks_.run(std::move(event), [this, error = result->error, files = result->attachments,
+                                  then](HookOutcome outcome) {
         if (stopping_) return;
         JsonWriter out;
         out.begin('{');
@@ -211,7 +212,9 @@ void Flow::filter_result(SessionId const& id, std::string const& skill, Result<s
                 .key("error")
                 .boolean(true);
         else
-            out.pair("content", outcome.text).key("error").boolean(error);
+            write_attachments(
+                out.pair("content", outcome.text).key("error").boolean(error).key("attachments"),
+                files);
         then(out.end('}').take(), std::move(outcome));
     });
 }

@@ -73,6 +73,7 @@ struct OutboxEntry {
     bool is_first = false;   // an agent speaks first: whether it may is asked again when it leaves
     std::int64_t not_before_us = 0;  // as the service asked
     std::string card;                // on the last page of an approval's card: the card's key
+    std::vector<Attachment> attachments{};  // blobs of the instance
 };
 
 // What is known of an instance's dealings since the host started; 0 is never.
@@ -163,6 +164,8 @@ private:
     void receive(Inbound message, std::function<void()> taken);
     void take(Inbound message, HookOutcome filtered, std::function<void()> taken);
     void take(ApiMessage message, HookOutcome filtered, Later<Accepted> accepted);
+    bool is_known(InstanceName const& instance, std::string const& sender,
+                  std::string const& external_id) const;
     Accepted take_in(Change& change, AgentName const& agent, InstanceName const& instance,
                      std::string const& conversation, std::string const& external_id,
                      std::string const& sender, std::string fragment, std::string body,
@@ -170,6 +173,18 @@ private:
     Session open_session(Change& change, AgentName const& agent, InstanceName const& instance,
                          std::string const& conversation);
     void begin_turn(Change& change, Session& session, std::vector<InboxItem> const& items);
+
+    // attach.cpp
+    struct TakenFile {
+        Attachment file;
+        std::string path;  // in the workspace, or empty and
+        std::string lost;  // why
+    };
+    std::vector<TakenFile> take_files(AgentName const& agent, Inbound const& message);
+    static std::string with_files(std::string text, std::vector<TakenFile> const& taken);
+    static void write_taken(JsonWriter& out, std::vector<TakenFile> const& taken);
+    Result<> hand_over(PluginId const& plugin, InstanceName const& instance,
+                       std::vector<Attachment>& files);
 
     // filter.cpp
     struct FilteredAnswer {
@@ -284,7 +299,7 @@ private:
 
     // deliver.cpp
     void queue_message(Change& change, Session const& session, std::string const& text,
-                       bool is_notice, Seq cause);
+                       bool is_notice, Seq cause, std::vector<Attachment> attachments = {});
     void send_now(OutboxId const& id);
     void sent(OutboxId const& id, SendOutcome outcome);
     void next_in_line(InstanceName const& instance, std::string const& conversation);

@@ -10,12 +10,13 @@ namespace parley {
 
 namespace {
 
-std::string received_body(InstanceName const& instance, std::string_view conversation,
-                          std::string_view external_id, std::string_view text) {
+JsonWriter received_body(InstanceName const& instance, std::string_view conversation,
+                         std::string_view external_id, std::string_view text) {
     JsonWriter body;
     body.begin('{').pair("instance", instance.text).pair("conversation", conversation);
     if (!external_id.empty()) body.pair("id", external_id);
-    return body.pair("text", text).end('}').take();
+    body.pair("text", text);
+    return body;
 }
 
 std::vector<std::string> names_of(std::map<std::string, ReachConfig> const& reach) {
@@ -40,7 +41,8 @@ void Flow::receive(Inbound message, std::function<void()> taken) {
     Sender sender{message.sender_ids, message.sender_name};
     auto admitted = deps_.gate->admit(*config_, channel->second.agent, message.instance, sender);
     if (!admitted) return take(std::move(message), {}, std::move(taken));
-    if (is_command(message)) return obey(std::move(message), *admitted, std::move(taken));
+    if (is_command(message) && message.attachments.empty())
+        return obey(std::move(message), *admitted, std::move(taken));
     // What stands in the text as a secret never reaches a record, a hook or a model.
     if (!is_utf8(message.text)) message.text = visible(message.text);
     deps_.mask(message.text);
@@ -77,10 +79,14 @@ void Flow::take(Inbound message, HookOutcome filtered, std::function<void()> tak
     auto body =
         received_body(message.instance, message.conversation, message.external_id, message.text);
     auto name = message.is_private ? std::string() : message.sender_name;
+    std::vector<TakenFile> files;
+    if (!filtered.is_rejected && !is_known(message.instance, *admitted, message.external_id))
+        files = take_files(channel->second.agent, message);
+    if (!files.empty()) write_taken(body.key("attachments"), files);
     take_in(change, channel->second.agent, message.instance, message.conversation,
             message.external_id, *admitted,
-            user_fragment(message.text, is_utf8(name) ? name : std::string()), std::move(body),
-            channel_actor(message.instance, *admitted), filtered);
+            user_fragment(with_files(message.text, files), is_utf8(name) ? name : std::string()),
+            body.end('}').take(), channel_actor(message.instance, *admitted), filtered);
     change.after.push_back(std::move(taken));
     commit(std::move(change));
 }
@@ -131,13 +137,20 @@ void Flow::take(ApiMessage message, HookOutcome filtered, Later<Accepted> accept
     auto conversation = message.agent.text + '/' + message.conversation;
     auto const& text = filtered.text;
     auto change = begin_change();
-    auto taken = take_in(change, message.agent, instance, conversation, message.message_id, "api",
-                         user_fragment(text, ""),
-                         received_body(instance, message.conversation, message.message_id, text),
-                         std::move(message.actor), filtered);
+    auto taken = take_in(
+        change, message.agent, instance, conversation, message.message_id, "api",
+        user_fragment(text, ""),
+        received_body(instance, message.conversation, message.message_id, text).end('}').take(),
+        std::move(message.actor), filtered);
     taken.conversation = message.conversation;
     change.after.push_back([accepted = std::move(accepted), taken] { accepted(taken); });
     commit(std::move(change));
+}
+
+bool Flow::is_known(InstanceName const& instance, std::string const& sender,
+                    std::string const& external_id) const {
+    return !external_id.empty() &&
+           deps_.ledger->get(Table::seen, seen_key(instance, sender, external_id));
 }
 
 // De-duplicates, finds or makes the session, and queues or begins. All in the given batch.

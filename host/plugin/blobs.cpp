@@ -9,11 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <set>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace parley {
 
@@ -106,14 +108,80 @@ void Blobs::count(fs::path const& folder, fs::file_time_type oldest) {
     }
 }
 
-Result<std::unique_ptr<Blobs::Draft>> Blobs::begin(std::string const& owner) {
+Result<fs::path> Blobs::folder_of(std::string const& owner) const {
     if (!is_name(owner)) return Error(Fault::bad_input, "the owner of a blob has no plain name");
-    auto& kept = kept_[owner];
-    if (kept.files >= limits::blob_instance_files)
-        return Error(Fault::over_budget, "the instance keeps too many blobs");
     auto folder = folder_ / owner;
     if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
         return disk("the folder of blobs cannot be made");
+    return folder;
+}
+
+bool Blobs::has_room(std::string const& owner, std::uint64_t bytes) const {
+    auto found = kept_.find(owner);
+    auto kept = found == kept_.end() ? Kept{} : found->second;
+    return kept.files < limits::blob_instance_files &&
+           kept.bytes + bytes <= limits::blob_instance_bytes &&
+           all_bytes_ + bytes <= limits::blob_total_bytes;
+}
+
+// The oldest of that owner go, until the largest there can be has room. Drafts stay.
+void Blobs::make_room(std::string const& owner) {
+    struct Old {
+        fs::file_time_type written;
+        fs::path path;
+        std::uint64_t bytes;
+    };
+    std::vector<Old> files;
+    std::error_code error;
+    for (fs::directory_iterator at(folder_ / owner, error), end; !error && at != end;
+         at.increment(error)) {
+        std::error_code gone;
+        Old one{at->last_write_time(gone), at->path(), at->file_size(gone)};
+        if (!gone && is_blob_id(one.path.filename().string())) files.push_back(std::move(one));
+    }
+    std::sort(files.begin(), files.end(),
+              [](Old const& a, Old const& b) { return a.written < b.written; });
+    auto& kept = kept_[owner];
+    for (auto const& one : files) {
+        if (has_room(owner, limits::blob_bytes)) return;
+        if (unlink(one.path.c_str()) != 0) continue;
+        kept.bytes -= one.bytes;
+        kept.files -= 1;
+        all_bytes_ -= one.bytes;
+    }
+}
+
+Result<> Blobs::move(std::string const& from, std::string_view id, std::string const& to) {
+    TRY(blob, open(from, id));
+    if (from == to) return ok();
+    TRY(folder, folder_of(to));
+    auto bytes = blob->size();
+    auto path = folder / id;
+    struct stat before {};
+    bool is_known = lstat(path.c_str(), &before) == 0;
+    if (!has_room(to, bytes)) make_room(to);
+    if (!has_room(to, bytes))
+        return Error(Fault::over_budget, "the instance keeps too many bytes in blobs");
+    if (rename((folder_ / from / id).c_str(), path.c_str()) != 0)
+        return disk("a blob cannot be given away");
+    kept_[from].bytes -= bytes;
+    kept_[from].files -= 1;
+    if (is_known) {
+        all_bytes_ -= bytes;
+    } else {
+        kept_[to].bytes += bytes;
+        kept_[to].files += 1;
+    }
+    MUST(sync_folder(folder));
+    return sync_folder(folder_ / from);
+}
+
+Result<std::unique_ptr<Blobs::Draft>> Blobs::begin(std::string const& owner) {
+    TRY(folder, folder_of(owner));
+    if (!has_room(owner, 0)) make_room(owner);
+    auto& kept = kept_[owner];
+    if (kept.files >= limits::blob_instance_files)
+        return Error(Fault::over_budget, "the instance keeps too many blobs");
     auto path = folder / (draft_prefix + std::to_string(next_++));
     int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0) return disk("a blob cannot be written");
@@ -136,6 +204,7 @@ Result<> Blobs::Draft::add(std::string_view bytes) {
     if (bytes_ + bytes.size() > limits::blob_bytes)
         return Error(Fault::over_budget, "a blob may not be larger than " +
                                              std::to_string(limits::blob_bytes >> 20) + " MiB");
+    if (!blobs_.has_room(owner_, bytes.size())) blobs_.make_room(owner_);
     if (kept.bytes + bytes.size() > limits::blob_instance_bytes)
         return Error(Fault::over_budget, "the instance keeps too many bytes in blobs");
     if (blobs_.all_bytes_ + bytes.size() > limits::blob_total_bytes)

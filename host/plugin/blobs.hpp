@@ -26,7 +26,8 @@ bool is_blob_id(std::string_view text);
 class Blobs {
 public:
     // Makes the folder, removes what a crash left unfinished, counts what is there. Forgets what is
-    // older than limits::blob_time, now and every hour.
+    // older than limits::blob_time, now and every hour; and the oldest of an owner that would keep
+    // too much.
     static Result<std::unique_ptr<Blobs>> open(Loop& loop, std::filesystem::path folder);
 
     // One that is being written; dropped unless it is finished.
@@ -64,6 +65,8 @@ public:
         int const file_;
         std::uint64_t const size_;
     };
+    // It is this owner's then, and no longer that one's. Fault::not_found as for open().
+    Result<> move(std::string const& from, std::string_view id, std::string const& to);
     // Fault::not_found for whatever is not a blob of this owner.
     Result<std::unique_ptr<Reader>> open(std::string const& owner, std::string_view id) const;
 
@@ -77,6 +80,9 @@ private:
     Blobs(Loop& loop, std::filesystem::path folder) : loop_(loop), folder_(std::move(folder)) {}
     void sweep();
     void count(std::filesystem::path const& folder, std::filesystem::file_time_type oldest);
+    Result<std::filesystem::path> folder_of(std::string const& owner) const;
+    void make_room(std::string const& owner);
+    bool has_room(std::string const& owner, std::uint64_t bytes) const;
 
     Loop& loop_;
     std::filesystem::path const folder_;

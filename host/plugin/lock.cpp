@@ -112,7 +112,7 @@ std::vector<std::string> rights_of(Manifest const& manifest) {
                          (hook.fails_open ? "open" : "closed"));
     for (auto const& skill : manifest.skills)
         rights.push_back("skill " + skill.name + ", " + name_of(skill.effect) + ", approval " +
-                         name_of(skill.approval));
+                         name_of(skill.approval) + (skill.sends_files ? ", sends files" : ""));
     return rights;
 }
 

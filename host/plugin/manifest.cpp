@@ -282,8 +282,9 @@ Result<SkillSpec> read_skill(json::value const& value, std::string const& where,
     skill.parameters = to_text(*parameters);
 
     if (auto const* uses = reader.find("uses")) {
-        TRY(inner, Reader::open(*uses, where + ".uses", {"egress", "grants"}));
+        TRY(inner, Reader::open(*uses, where + ".uses", {"egress", "grants", "files"}));
         MUST(inner.flag("egress", skill.uses_egress));
+        MUST(inner.flag("files", skill.sends_files));
         MUST(inner.texts("grants", skill.uses_grants));
         for (auto const& name : skill.uses_grants)
             if (std::none_of(manifest.grants.begin(), manifest.grants.end(),
@@ -292,6 +293,9 @@ Result<SkillSpec> read_skill(json::value const& value, std::string const& where,
     }
     if (!skill.target.empty() && skill.uses_grants.empty())
         return reader.wrong("target", "needs a grant to look into");
+    // What left is not taken back, and it must be what was shown to a person.
+    if (skill.sends_files && (skill.effect != EffectClass::irreversible || skill.target.empty()))
+        return reader.wrong("uses.files", "needs a target and the effect irreversible");
     return skill;
 }
 
@@ -303,7 +307,8 @@ Result<ChannelFeatures> read_channel(json::value const& value) {
     std::pair<char const*, bool*> const all[] = {
         {"buttons", &features.buttons},   {"edit", &features.edit},
         {"typing", &features.typing},     {"draft", &features.draft},
-        {"markdown", &features.markdown}, {"commands", &features.commands}};
+        {"markdown", &features.markdown}, {"commands", &features.commands},
+        {"files", &features.files}};
     for (auto const& name : names) {
         auto known = std::find_if(std::begin(all), std::end(all),
                                   [&](auto const& one) { return name == one.first; });

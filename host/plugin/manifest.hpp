@@ -48,6 +48,7 @@ struct SkillSpec {
     EffectClass effect = EffectClass::irreversible;
     ApprovalNeed approval = ApprovalNeed::always;
     bool uses_egress = false;
+    bool sends_files = false;  // its result may carry the target, for the conversation
     bool has_preview = false;  // it can say in its own words what a call would do
     std::vector<std::string> uses_grants;
     std::string target;      // argument that names a file in the first grant: its present content
@@ -68,6 +69,7 @@ char const* name_of(HookPoint point);
 struct ChannelFeatures {
     bool buttons = false, edit = false, typing = false, draft = false, markdown = false;
     bool commands = false;  // it tells /status, /stop and /new from messages by itself
+    bool files = false;     // its send takes attachments
 };
 
 struct HookNeed {

@@ -4,14 +4,12 @@
 #include "base/limits.hpp"
 #include "base/schema.hpp"
 #include "base/text.hpp"
+#include "plugin/blobs.hpp"
+#include "skill/beneath.hpp"
 
 #include <boost/json/value.hpp>
 
-#include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -121,7 +119,8 @@ Result<SkillResult> result_from(Result<std::string> const& answer) {
     auto const* content = member(*value, "content");
     if (!content || !content->is_string())
         return Error(Fault::peer_failed, "the skill's result has no content");
-    SkillResult result{std::string(text_at(*value, "content")), bool_at(*value, "error")};
+    SkillResult result{std::string(text_at(*value, "content")), bool_at(*value, "error"), {}};
+    if (!result.error) result.attachments = attachments_in(*value, "attachments");
     if (result.content.size() > limits::skill_result_bytes) {
         auto whole = result.content.size();
         result.content = clipped(result.content, limits::skill_result_bytes);
@@ -131,21 +130,6 @@ Result<SkillResult> result_from(Result<std::string> const& answer) {
 }
 
 namespace {
-
-// Opens `path` below `folder`, through no link and not above it.
-int open_beneath(int folder, std::string const& path) {
-    open_how how{};
-    how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-    return static_cast<int>(syscall(SYS_openat2, folder, path.c_str(), &how, sizeof how));
-}
-
-struct Descriptor {
-    int number;
-    ~Descriptor() {
-        if (number >= 0) close(number);
-    }
-};
 
 Result<std::string> content_digest(int file, std::string const& path) {
     struct stat facts {};
@@ -174,10 +158,10 @@ Result<Target> target_of(SkillSpec const& spec, std::string_view arguments,
     // The kernel would read it as another name, which nobody was shown.
     if (path.find('\0') != std::string::npos)
         return Error(Fault::bad_input, "the " + spec.target + " holds a zero byte");
-    Descriptor root{open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    Descriptor root(open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (root.number < 0)
         return Error(Fault::not_found, "the agent's workspace " + folder.string() + " is missing");
-    Descriptor file{open_beneath(root.number, path)};
+    Descriptor file(open_beneath(root.number, path, O_RDONLY));
     std::string digest = "absent";
     if (file.number >= 0) {
         TRY(found, content_digest(file.number, path));
@@ -186,11 +170,40 @@ Result<Target> target_of(SkillSpec const& spec, std::string_view arguments,
         return Error(Fault::bad_input, path + ": " + std::strerror(errno) +
                                            " (only files inside the workspace, without links)");
     }
+    if (spec.sends_files && digest == "absent")
+        return Error(Fault::not_found, "there is no file " + path + " in the workspace");
     target.shown = path + ' ' + digest;
     JsonWriter out;
     out.begin('{').pair(path, digest).end('}');
     target.expect = out.take();
     return target;
+}
+
+namespace {
+
+Result<> is_the_target(std::vector<Attachment> const& files, SkillEntry const& skill,
+                       std::string const& expect, Blobs const* blobs) {
+    if (!skill.spec->sends_files)
+        return Error(Fault::denied, "the skill brought a file, which its manifest does not say");
+    TRY(expected, parse_json(expect));
+    if (files.size() != 1 || !blobs || !expected.is_object() || expected.get_object().size() != 1)
+        return Error(Fault::denied, "the skill brought other files than the one that was approved");
+    TRY(blob, blobs->open(skill.plugin.text, files.front().blob));
+    TRY(content, blob->read(0, blob->size()));
+    auto const& digest = expected.get_object().begin()->value();
+    if (!digest.is_string() || hex(blake2b(content)) != digest.get_string())
+        return Error(Fault::denied, "the skill brought another content than what was approved");
+    return ok();
+}
+
+}  // namespace
+
+Result<std::string> hold_to_target(Result<std::string> answer, SkillEntry const& skill,
+                                   std::string const& expect, Blobs const* blobs) {
+    auto result = result_from(answer);
+    if (!result || result->attachments.empty()) return answer;
+    MUST(is_the_target(result->attachments, skill, expect, blobs));
+    return answer;
 }
 
 }  // namespace parley

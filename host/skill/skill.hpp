@@ -5,6 +5,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "config/config.hpp"
+#include "plugin/attachment.hpp"
 #include "plugin/catalogue.hpp"
 #include "plugin/worker.hpp"
 
@@ -66,6 +67,7 @@ std::string invoke_request(Invocation const& invocation, std::chrono::millisecon
 struct SkillResult {
     std::string content;
     bool error = false;
+    std::vector<Attachment> attachments{};  // blobs of the plugin
 };
 // Checks what came back: UTF-8, size, shape.
 Result<SkillResult> result_from(Result<std::string> const& answer);
@@ -77,5 +79,10 @@ struct Target {
 };
 Result<Target> target_of(SkillSpec const& spec, std::string_view arguments,
                          std::filesystem::path const& folder);
+
+// That a result brings no other file than the one that was approved: `expect` is the call's, and
+// `blobs` are read as the plugin's. A result with anything else becomes Fault::denied.
+Result<std::string> hold_to_target(Result<std::string> answer, SkillEntry const& skill,
+                                   std::string const& expect, Blobs const* blobs);
 
 }  // namespace parley

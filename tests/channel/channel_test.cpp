@@ -141,6 +141,29 @@ TEST_CASE("buttons, the host's own words and the ids of what was sent", "[channe
     REQUIRE(line.worker->calls[2].request == R"({"conversation":"#room","id":"m2","text":"over"})");
 }
 
+TEST_CASE("files come with a message and leave with one, under plain names", "[channel]") {
+    Line line;
+    line.start();
+    auto blob = "b-" + std::string(64, '7');
+    line.say(
+        message_with(R"("attachments":[{"blob":")" + blob +
+                     R"(","name":"../a.pdf","type":"application/pdf","bytes":9},{"blob":"x"}])"));
+    REQUIRE(line.messages.size() == 1);
+    auto const& files = line.messages[0].attachments;
+    REQUIRE(files.size() == 1);
+    REQUIRE(files[0].blob == blob);
+    REQUIRE(files[0].name == "a.pdf");
+    line.say(
+        message_with(R"("type":"press","data":"abc","attachments":[{"blob":")" + blob + "\"}]"));
+    REQUIRE(line.messages[1].attachments.empty());
+
+    Outbound out{OutboxId("o-1"), "#room", "", false, false, {}, files};
+    line.channel->send(out, [](SendOutcome const&) {});
+    REQUIRE(line.worker->calls[1].request ==
+            R"({"id":"o-1","conversation":"#room","text":"","attachments":[{"blob":")" + blob +
+                R"(","name":"a.pdf","type":"application/pdf","bytes":9}]})");
+}
+
 TEST_CASE("what a message does not say is not made up", "[channel]") {
     Line line;
     line.start();

@@ -174,6 +174,8 @@ public:
     std::deque<StreamLink> streams;
     std::deque<TimerRecord> timers;
     std::map<std::string, std::string, std::less<>> store;  // the kv service
+    std::map<std::string, std::string, std::less<>> blobs;  // by id
+    bool pauses_blobs = false;  // each write is answered so, and resumed when events are delivered
     std::vector<std::string> logs;
     std::vector<std::string> faults;  // what a real host would not have accepted
 
@@ -192,6 +194,13 @@ public:
              json_of("event", event, "data", data, "id", id));
     }
     void http_done(HttpExchange& on) { tell(PARLEY_SINK_HTTP, on, PARLEY_HTTP_DONE, "", true); }
+    // With to_blob: the body became this blob, whose id is answered.
+    std::string http_blob(HttpExchange& on, std::string const& content) {
+        auto const id = keep_blob(content);
+        tell(PARLEY_SINK_HTTP, on, PARLEY_HTTP_DONE, json_of("blob", id, "bytes", content.size()),
+             true);
+        return id;
+    }
     void http_failed(HttpExchange& on, std::string_view json) {
         tell(PARLEY_SINK_HTTP, on, PARLEY_HTTP_FAILED, json, true);
     }
@@ -330,12 +339,15 @@ private:
                                                              &timer_stop};
         static constexpr parley_host_kv_v1 kv_table = {sizeof kv_table, 0, &kv_get, &kv_put,
                                                        &kv_remove};
+        static constexpr parley_host_blob_v1 blob_table = {
+            sizeof blob_table, 0, &blob_put, &blob_write, &blob_finish, &blob_get, &blob_stop};
         std::string_view const wanted = id;
         if (wanted == owner(host).without_) return nullptr;
         if (wanted == PARLEY_HOST_HTTP) return &http_table;
         if (wanted == PARLEY_HOST_STREAM) return &stream_table;
         if (wanted == PARLEY_HOST_TIMER) return &timer_table;
         if (wanted == PARLEY_HOST_KV) return &kv_table;
+        if (wanted == PARLEY_HOST_BLOB) return &blob_table;
         return nullptr;
     }
 
@@ -438,6 +450,67 @@ private:
         return self.kv(call, operation, PARLEY_KV_DONE, "");
     }
 
+    // Named by a number: a plugin must not know how a blob gets its name.
+    std::string keep_blob(std::string const& content) {
+        auto const number = std::to_string(blobs.size() + 1);
+        auto const id = "b-" + std::string(64 - number.size(), '0') + number;
+        blobs[id] = content;
+        return id;
+    }
+    void blob_event(parley_id call, parley_id operation, std::uint32_t kind, std::string bytes) {
+        due_.push_back([this, call, operation, kind, bytes = std::move(bytes)] {
+            auto const* sink =
+                static_cast<parley_event_sink_v1 const*>(interface(PARLEY_SINK_BLOB));
+            if (sink) sink->on_event(self_, call, operation, kind, bytes.data(), bytes.size());
+        });
+    }
+    static parley_status blob_put(parley_host const* host, parley_id call, parley_id* operation) {
+        auto& self = owner(host);
+        if (!self.is_open(call)) return PARLEY_E_STALE;
+        *operation = self.next_operation_ += 2;
+        self.drafts_[*operation] = {call, ""};
+        return PARLEY_OK;
+    }
+    static parley_status blob_write(parley_host const* host, parley_id operation, char const* bytes,
+                                    std::size_t size) {
+        auto& self = owner(host);
+        auto const draft = self.drafts_.find(operation);
+        if (draft == self.drafts_.end()) return PARLEY_E_STALE;
+        auto& [call, content] = draft->second;
+        content.append(bytes, size);
+        if (!self.pauses_blobs) return PARLEY_OK;
+        self.due_.push_back([&self, call = call] { self.resume(call); });
+        return PARLEY_PAUSE;
+    }
+    static parley_status blob_finish(parley_host const* host, parley_id operation) {
+        auto& self = owner(host);
+        auto const draft = self.drafts_.extract(operation);
+        if (!draft) return PARLEY_E_STALE;
+        auto const& [call, content] = draft.mapped();
+        self.blob_event(call, operation, PARLEY_BLOB_DONE,
+                        json_of("blob", self.keep_blob(content), "bytes", content.size()));
+        return PARLEY_OK;
+    }
+    static parley_status blob_get(parley_host const* host, parley_id call, char const* request,
+                                  std::size_t size, parley_id* operation) {
+        auto& self = owner(host);
+        if (!self.is_open(call)) return PARLEY_E_STALE;
+        *operation = self.next_operation_ += 2;
+        auto const found = self.blobs.find(Json::parse({request, size})["blob"].text());
+        if (found == self.blobs.end()) {
+            self.blob_event(call, *operation, PARLEY_BLOB_FAILED,
+                            R"({"code":"not_found","message":"there is no such blob"})");
+            return PARLEY_OK;
+        }
+        self.blob_event(call, *operation, PARLEY_BLOB_DATA, found->second);
+        self.blob_event(call, *operation, PARLEY_BLOB_DONE,
+                        json_of("blob", found->first, "bytes", found->second.size()));
+        return PARLEY_OK;
+    }
+    static parley_status blob_stop(parley_host const* host, parley_id operation) {
+        return owner(host).drafts_.erase(operation) ? PARLEY_OK : PARLEY_E_STALE;
+    }
+
     Lent lent_{{sizeof(parley_host), PARLEY_ABI_MAJOR, PARLEY_ABI_MINOR, &get_interface, &complete,
                 &emit, &log},
                this};
@@ -448,6 +521,7 @@ private:
     std::condition_variable changed_;
     std::map<parley_id, CallRecord> calls_;
     std::deque<std::function<void()>> due_;
+    std::map<parley_id, std::pair<parley_id, std::string>> drafts_;  // of blobs, with their calls
     parley_id next_call_ = 0, next_operation_ = 1;
     std::uint64_t now_ms_ = 0;
 };

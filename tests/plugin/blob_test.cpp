@@ -155,6 +155,7 @@ TEST_CASE("the host makes a form of values and blobs, and no name breaks out of 
     std::string type(rig.seen[0].header("content-type").value_or(""));
     REQUIRE(type.starts_with("multipart/form-data; boundary="));
     auto line = "--" + type.substr(type.find('=') + 1);
+    CHECK(line.size() - 2 <= 70);
     CHECK(rig.seen[0].body ==
           line + "\r\nContent-Disposition: form-data; name=\"chat\"\r\n\r\n7\r\n" + line +
               "\r\nContent-Disposition: form-data; name=\"document\"; "
@@ -210,4 +211,60 @@ TEST_CASE("old blobs are forgotten, and what a crash left unfinished goes at the
     std::ofstream(home / "irc/.draft-7") << "half";
     REQUIRE(Blobs::open(loop, home));
     CHECK(fs::is_empty(home / "irc"));
+}
+
+TEST_CASE("who keeps too much loses what is oldest, and others lose nothing", "[blob]") {
+    Loop loop;
+    TempFolder folder;
+    auto home = folder.path / "blobs";
+    auto now = fs::file_time_type::clock::now();
+    auto id = [](char digit) { return "b-" + std::string(64, digit); };
+    // Files with nothing in them but their size.
+    auto plant = [&](std::string const& owner, char digit, int age) {
+        fs::create_directories(home / owner);
+        auto path = home / owner / id(digit);
+        std::ofstream(path) << "";
+        fs::resize_file(path, limits::blob_instance_bytes / 8);
+        fs::last_write_time(path, now - std::chrono::hours(age));
+    };
+    for (int i = 0; i < 8; ++i) plant("chat", static_cast<char>('0' + i), i == 3 ? 100 : i + 1);
+    plant("other", 'a', 150);
+    auto blobs = Blobs::open(loop, home);
+    REQUIRE(blobs);
+    auto draft = (*blobs)->begin("chat");
+    REQUIRE(draft);
+    REQUIRE((*draft)->add("new"));
+    auto blob = (*draft)->finish();
+    REQUIRE(blob);
+    CHECK((*blobs)->open("chat", blob->id));
+    CHECK_FALSE((*blobs)->open("chat", id('3')));
+    for (char digit : {'0', '1', '2', '4', '5', '6', '7'}) CHECK((*blobs)->open("chat", id(digit)));
+    CHECK((*blobs)->open("other", id('a')));
+}
+
+TEST_CASE("a blob that is given away is the other's alone", "[blob]") {
+    Loop loop;
+    TempFolder folder;
+    auto blobs = Blobs::open(loop, folder.path / "blobs");
+    REQUIRE(blobs);
+    auto put = [&](std::string const& owner) {
+        auto draft = (*blobs)->begin(owner);
+        REQUIRE(draft);
+        REQUIRE((*draft)->add("the file"));
+        auto blob = (*draft)->finish();
+        REQUIRE(blob);
+        return blob->id;
+    };
+    auto id = put("files");
+    REQUIRE((*blobs)->move("files", id, "chat"));
+    CHECK_FALSE((*blobs)->open("files", id));
+    CHECK((*blobs)->open("chat", id));
+    CHECK((*blobs)->move("files", id, "chat").error().fault == Fault::not_found);
+    CHECK_FALSE((*blobs)->move("chat", id, "../out"));
+    CHECK((*blobs)->move("chat", id, "chat"));
+    put("files");
+    REQUIRE((*blobs)->move("files", id, "chat"));
+    auto blob = (*blobs)->open("chat", id);
+    REQUIRE(blob);
+    CHECK(*(*blob)->read(0, 100) == "the file");
 }

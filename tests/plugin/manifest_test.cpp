@@ -154,11 +154,28 @@ TEST_CASE("a channel names what it can do beyond text, and nobody else does", "[
     CHECK(manifest->channel.buttons);
     CHECK(manifest->channel.edit);
     CHECK_FALSE(manifest->channel.draft);
+    CHECK(parse_manifest(channel("channel", R"(["files"])"))->channel.files);
     CHECK_FALSE(refusal(channel("channel", R"(["butons"])")).empty());
     CHECK_FALSE(refusal(channel("channel", R"(["edit","edit"])")).empty());
     CHECK_FALSE(refusal(channel("channel", R"("edit")")).empty());
     CHECK_FALSE(refusal(channel("provider", "[]")).empty());
     CHECK_FALSE(refusal(with(R"("channel":{"feature":[]})")).empty());
+}
+
+TEST_CASE("a skill that sends files says of which argument, and that it cannot be undone",
+          "[manifest]") {
+    using Catch::Matchers::Contains;
+    auto skill = [](std::string const& more) {
+        return with(R"("grants":[{"name":"workspace","access":"read"}],)"
+                    R"("skills":[{"name":"send","summary":"s","parameters":{"type":"object"},)"
+                    R"("uses":{"grants":["workspace"],"files":true})" +
+                    more + "}]");
+    };
+    auto manifest = parse_manifest(skill(R"(,"target":"path")"));
+    REQUIRE(manifest);
+    CHECK(manifest->skills.at(0).sends_files);
+    CHECK_THAT(refusal(skill("")), Contains("uses.files"));
+    CHECK_THAT(refusal(skill(R"(,"target":"path","effect":"idempotent")")), Contains("uses.files"));
 }
 
 TEST_CASE("a hook names its points once each, and fails closed unless it says otherwise",

@@ -430,6 +430,14 @@ TEST_CASE("a file that is not there yet is shown as absent", "[skill]") {
     }
 }
 
+TEST_CASE("a file that is to be sent must be there", "[skill]") {
+    Workspace place;
+    place.spec.sends_files = true;
+    REQUIRE(place.target("new.txt").error().fault == Fault::not_found);
+    place.write("new.txt", "");
+    REQUIRE(place.target("new.txt"));
+}
+
 TEST_CASE("a path that leaves the workspace is refused, there or not", "[skill]") {
     Workspace place;
     std::ofstream(place.folder.path / "outside.txt") << "secret";
