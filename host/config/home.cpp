@@ -75,7 +75,7 @@ budgets:
 constexpr char agent_yaml[] = R"(# Who may speak to this agent, and what it may do.
 model: default
 skills:
-  allow: [read_file, list_files, search_files, write_file, edit_file, shell]
+  allow: [read_file, list_files, search_files, write_file, edit_file, send_file, shell]
 approval: {shell: always}
 # Nobody is let in by default. The terminal and the API are the instance `api`.
 # channels:

@@ -1,5 +1,6 @@
 // The file skills. A worker that serves a call sees the workspace and no other folder; this code
-// keeps to the workspace all the same. Each call is short, so it runs where it arrives.
+// keeps to the workspace all the same. Each call but a file on its way out is short, so it runs
+// where it arrives.
 #include "parley/plugin.hpp"
 #include "skills.hpp"
 
@@ -13,12 +14,15 @@ using parley::json_of;
 
 class Files final : public parley::Skill {
 public:
-    Files(Host&, Json const&) {}
+    Files(Host& host, Json const&) : host_(host) {}
 
     void invoke(Call call, Json request) override {
         std::string const workspace(request["grants"]["workspace"].text());
         if (!workspace.starts_with('/')) return call.fail("denied", "no workspace was granted");
         try {
+            if (request["skill"].text() == "send_file")
+                return send_file(host_, call, Tree(workspace), request["arguments"],
+                                 request["expect"]);
             auto const content = answer(request, Tree(workspace));
             if (!content) return call.fail("unsupported", "no such skill");
             call.complete_ok(json_of("content", *content, "error", false));
@@ -39,6 +43,8 @@ private:
         if (skill == "edit_file") return edit_file(tree, arguments, expect);
         return std::nullopt;
     }
+
+    Host& host_;
 };
 
 }  // namespace

@@ -16,13 +16,13 @@ namespace {
 
 constexpr int races_lost = 16;  // the kernel says "again" when a rename crosses its check
 
-void regular_only(int file, std::string_view path) {
+void regular_only(int file, std::string_view path, std::size_t most = file_bytes) {
     struct stat facts {};
     if (::fstat(file, &facts) != 0) give_up(path, errno);
     if (S_ISDIR(facts.st_mode)) give_up(path, EISDIR);
     if (!S_ISREG(facts.st_mode)) throw Problem(std::string(path) + " is not a regular file");
-    if (static_cast<std::size_t>(facts.st_size) > file_bytes) {
-        throw Problem(std::string(path) + " is larger than " + std::to_string(file_bytes >> 20) +
+    if (static_cast<std::size_t>(facts.st_size) > most) {
+        throw Problem(std::string(path) + " is larger than " + std::to_string(most >> 20) +
                       " MiB (" + std::to_string(facts.st_size) + " bytes)");
     }
 }
@@ -111,10 +111,10 @@ Descriptor Tree::open_folder(std::string const& path) const {
     return out;
 }
 
-Descriptor Tree::open_file(std::string const& path) const {
+Descriptor Tree::open_file(std::string const& path, std::size_t most) const {
     Descriptor out = open_beneath(root_.get(), path, reading);
     if (!out) give_up(path, errno);
-    regular_only(out.get(), path);
+    regular_only(out.get(), path, most);
     return out;
 }
 
@@ -138,7 +138,7 @@ Place Tree::place_for(std::string const& path) const {
     return out;
 }
 
-std::string read_all(int file) {
+std::string read_all(int file, std::size_t most) {
     std::string out;
     char buffer[64 * 1024];
     for (;;) {
@@ -147,7 +147,7 @@ std::string read_all(int file) {
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) throw Problem(std::string("reading failed: ") + std::strerror(errno));
         out.append(buffer, static_cast<std::size_t>(got));
-        if (out.size() > file_bytes) throw Problem("the file grew too large while it was read");
+        if (out.size() > most) throw Problem("the file grew too large while it was read");
     }
 }
 

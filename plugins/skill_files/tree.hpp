@@ -15,7 +15,8 @@
 
 namespace files {
 
-constexpr std::size_t file_bytes = 8u << 20;  // larger files are not for a model
+constexpr std::size_t file_bytes = 8u << 20;   // larger files are not for a model
+constexpr std::size_t sent_bytes = 20u << 20;  // and larger ones are no blob
 
 struct Problem : std::runtime_error {
     using std::runtime_error::runtime_error;
@@ -58,8 +59,8 @@ public:
 
     // The others take a path as relative() gives it.
     Descriptor open_folder(std::string const& path) const;
-    // A regular file, for reading.
-    Descriptor open_file(std::string const& path) const;
+    // A regular file of at most so many bytes, for reading.
+    Descriptor open_file(std::string const& path, std::size_t most = file_bytes) const;
     bool is_folder(std::string const& path) const;
     // Folders that are missing on the way are made.
     Place place_for(std::string const& path) const;
@@ -75,7 +76,7 @@ Descriptor open_beneath(int folder, std::string const& path, int flags);
 // Nothing when there is no such name; Problem when it is no regular file.
 std::optional<Descriptor> open_if_there(int folder, std::string const& name);
 
-std::string read_all(int file);
+std::string read_all(int file, std::size_t most = file_bytes);
 
 // Sorted by name, at most `most`; the flag says that there were more.
 std::pair<std::vector<Entry>, bool> entries_of(Descriptor folder, std::size_t most);

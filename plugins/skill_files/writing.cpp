@@ -14,9 +14,6 @@
 #include <cstring>
 
 namespace files {
-namespace {
-
-using parley::Json;
 
 std::string hash_of(std::string_view content) {
     static constexpr char digits[] = "0123456789abcdef";
@@ -28,6 +25,10 @@ std::string hash_of(std::string_view content) {
     for (unsigned char const byte : raw) out += {digits[byte >> 4], digits[byte & 15]};
     return out;
 }
+
+namespace {
+
+using parley::Json;
 
 // The file as it is now: nothing when it is not there.
 struct Present {

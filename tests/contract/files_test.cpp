@@ -339,3 +339,37 @@ TEST_CASE("without a grant nothing is opened", "[files]") {
                  R"({"skill":"format_disk","arguments":{},"grants":{"workspace":"/tmp"}})");
     CHECK(other.status == PARLEY_E_UNSUPPORTED);
 }
+
+// ---- A file on its way out.
+
+TEST_CASE("the file that was approved becomes a blob, whatever is in it", "[files]") {
+    for (bool const pauses : {false, true}) {
+        Place place;
+        place.host.pauses_blobs = pauses;
+        std::string const content = std::string("\0\xff", 2) + std::string(300'000, 'x');
+        place.write("out/a report.pdf", content);
+        auto const call = place.ask("send_file", R"({"path":"out/a report.pdf"})",
+                                    R"({"out/a report.pdf":")" + hash_of(content) + "\"}");
+        REQUIRE(call.succeeded());
+        auto const file = *call.answer()["attachments"].begin();
+        CHECK(file["name"].text() == "a report.pdf");
+        CHECK(file["type"].text() == "application/pdf");
+        CHECK(file["bytes"].integer() == static_cast<std::int64_t>(content.size()));
+        REQUIRE(place.host.blobs.count(file["blob"].text()) == 1);
+        CHECK(place.host.blobs.begin()->second == content);
+    }
+}
+
+TEST_CASE("what was not approved is not sent", "[files]") {
+    Place place;
+    place.write("a", "one");
+    for (auto const& expect : {R"({"a":")" + hash_of("two") + "\"}", std::string("{}"),
+                               std::string(R"({"a":"absent"})")}) {
+        CHECK(place.fails("send_file", R"({"path":"a"})", expect).find("nothing was sent") !=
+              std::string::npos);
+    }
+    fs::create_symlink(place.all.path() / "outside/secret", place.all.path() / "space/link");
+    auto const secret = R"({"link":")" + hash_of("the secret") + "\"}";
+    CHECK(place.fails("send_file", R"({"path":"link"})", secret).find("link") != std::string::npos);
+    CHECK(place.host.blobs.empty());
+}

@@ -76,6 +76,11 @@ class Chat(unittest.TestCase):
         self.assertIn("missing", self.host.ask('/call read_file {}'))
         self.assertIn("not JSON", self.host.ask('/raw-call read_file {{{'))
 
+    def test_a_file_is_not_sent_where_none_can_be_carried_and_nobody_is_asked(self):
+        (self.host.workspace / "a.txt").write_text("x")
+        self.assertIn("this channel cannot carry files", self.host.ask('/call send_file {"path":"a.txt"}'))
+        self.assertEqual(self.host.pending(), [])
+
     def test_a_provider_that_crashes_fails_its_turn_and_no_other(self):
         crash = self.host.say("/crash", conversation="crash")
         others = [self.host.say("/wait 300\n/say ok", conversation=f"beside-{i}") for i in range(5)]
