@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace telegram {
 
@@ -35,8 +36,21 @@ public:
     // ends or the operation is stopped; it may come before this returns.
     parley::Operation ask(parley::Call const& call, std::string_view method,
                           std::string_view params, std::chrono::seconds timeout, Then then);
+    // The same with the parameters as a form, since there are files among them.
+    parley::Operation upload(parley::Call const& call, std::string_view method,
+                             std::vector<parley::HttpPart> params, std::chrono::seconds timeout,
+                             Then then);
+
+    // A file, as the `file_path` of getFile names it, as a blob. An answer that is ok has one.
+    using ThenFile = std::function<void(Answer const& answer, parley::Blob const& blob)>;
+    parley::Operation fetch(parley::Call const& call, std::string_view path,
+                            std::chrono::seconds timeout, ThenFile then);
 
 private:
+    parley::HttpRequest request_for(std::string_view before, std::string_view after,
+                                    std::chrono::seconds timeout) const;
+    parley::Operation start(parley::Call const& call, parley::HttpRequest const& request,
+                            std::string_view body, ThenFile then);
     parley::Host& host_;
     std::string base_url_;
 };

@@ -2,6 +2,8 @@
 
 #include "markdown.hpp"
 
+#include <utility>
+
 namespace telegram {
 
 using parley::Json;
@@ -22,10 +24,26 @@ std::deque<Part> parts_from(std::string_view text, bool is_markdown) {
     std::deque<Part> out;
     for (auto& piece : pieces_of(text, is_markdown, message_units)) {
         if (out.size() == parts_most) {
-            out.push_back({{{std::string(cut_note), {}}}, true});
+            out.push_back({{{std::string(cut_note), {}}}, true, {}});
             break;
         }
-        out.push_back({std::move(piece), !is_markdown});
+        out.push_back({std::move(piece), !is_markdown, {}});
+    }
+    return out;
+}
+
+std::deque<Part> parts_from(std::string_view text, bool is_markdown, Json const& attachments) {
+    auto out = parts_from(text, is_markdown);
+    bool is_caption = out.size() == 1 && utf16_units(text_of(out.front().text)) <= caption_units;
+    for (Json const attachment : attachments) {
+        Part part{{}, true, {}};
+        if (std::exchange(is_caption, false)) {
+            part = std::move(out.front());
+            out.pop_front();
+        }
+        part.file = {std::string(attachment["blob"].text()), std::string(attachment["name"].text()),
+                     std::string(attachment["type"].text())};
+        out.push_back(std::move(part));
     }
     return out;
 }
@@ -37,7 +55,7 @@ std::optional<Part> one_part_from(std::string_view text, bool is_markdown) {
         pieces = pieces_of(text, is_markdown, message_units - cut_note.size());
         pieces.front().push_back({std::string(cut_note), {}});
     }
-    return Part{std::move(pieces.front()), !is_markdown};
+    return Part{std::move(pieces.front()), !is_markdown, {}};
 }
 
 std::string keyboard_from(Json const& buttons) {
@@ -65,6 +83,22 @@ void write_part(JsonWriter& out, Part const& part) {
     if (!part.is_plain) out.pair("parse_mode", "HTML");
     // A preview would fetch what an agent was made to write.
     out.key("link_preview_options").begin('{').pair("is_disabled", true).end('}');
+}
+
+std::vector<parley::HttpPart> form_of(Place const& place, Part const& part,
+                                      std::string const& keyboard) {
+    std::vector<parley::HttpPart> out{{.name = "chat_id", .value = std::to_string(place.chat)}};
+    if (place.topic != 0)
+        out.push_back({.name = "message_thread_id", .value = std::to_string(place.topic)});
+    if (auto const caption = text_of(part.text); !caption.empty()) {
+        out.push_back({.name = "caption", .value = part.is_plain ? caption : html_of(part.text)});
+        if (!part.is_plain) out.push_back({.name = "parse_mode", .value = "HTML"});
+    }
+    if (!keyboard.empty()) out.push_back({.name = "reply_markup", .value = keyboard});
+    auto const& file = part.file.value();
+    out.push_back(
+        {.name = "document", .blob = file.blob, .filename = file.name, .type = file.type});
+    return out;
 }
 
 }  // namespace telegram

@@ -28,6 +28,9 @@ using parley::JsonWriter;
 
 constexpr auto poll_time = 50s;    // the longest that Telegram holds one
 constexpr auto answer_time = 30s;  // for an answer, beyond what it is held
+constexpr auto file_time = 55s;    // for a file, in or out; a send has a minute in all
+constexpr auto file_wait = 2s;     // before it is asked for once more
+constexpr int file_tries = 3;
 constexpr auto host_time = 120s;   // to take what is told: hooks may think about it
 constexpr auto pause_most = 30s;   // that a send waits for its turn; it has a minute in all
 constexpr auto conflict_wait_first = 10s, conflict_wait_most = 60s;
@@ -64,7 +67,9 @@ public:
     void run(Call call, Json) override {
         if (run_.is_open()) return call.fail("invalid", "the channel runs already");
         run_ = std::move(call);
+        updates_.clear();
         held_.clear();
+        tries_ = 0;
         unsafe_.clear();
         confirm_ = conflicts_ = 0;
         is_paused_ = is_full_ = has_taken_over_ = false;
@@ -88,7 +93,8 @@ public:
         auto const place = place_from(request["conversation"].text());
         if (!place) return call.fail({"invalid", "that is no chat", false, 0, false});
         auto const one = std::make_shared<Sending>();
-        one->parts = parts_from(request["text"].text(), request["markdown"].boolean());
+        one->parts = parts_from(request["text"].text(), request["markdown"].boolean(),
+                                request["attachments"]);
         if (one->parts.empty()) {
             return call.fail({"invalid", "there is nothing to see in the text", false, 0, false});
         }
@@ -180,15 +186,21 @@ private:
         if (std::exchange(conflicts_, 0) > 0) tell_state("connected", "@" + me_.username);
         has_taken_over_ = false;
         confirm_ = 0;
-        for (Json const update : answer.result) {
-            auto const heard = heard_in(update, me_, settings_.groups);
-            confirm_ = heard.next;
-            if (!heard.query.empty()) acknowledge_press(heard.query);
-            if (heard.item.empty()) continue;
-            unsafe_.insert(std::to_string(confirm_));
-            held_.push_back(heard.item);
-        }
+        for (Json const update : answer.result) updates_.push_back(update);
         is_full_ = true;
+        read_on();
+    }
+
+    // One after the other: what waits for a file holds up what was written after it.
+    void read_on() {
+        while (!updates_.empty()) {
+            auto const heard = heard_in(updates_.front(), me_, settings_.groups);
+            if (heard.file && host_.offers(PARLEY_HOST_BLOB)) {
+                tell();
+                return fetch(*heard.file);
+            }
+            take(heard);
+        }
         go_on();
         if (!is_full_) return;
         step_ = host_.timer(run_, host_time, [this] {
@@ -196,10 +208,47 @@ private:
         });
     }
 
+    void take(Heard const& heard) {
+        updates_.pop_front();
+        confirm_ = heard.next;
+        if (!heard.query.empty()) acknowledge_press(heard.query);
+        if (heard.item.empty()) return;
+        unsafe_.insert(std::to_string(confirm_));
+        held_.push_back(heard.item);
+    }
+
+    void fetch(File const& file) {
+        if (file.bytes > file_bytes_most) return fetched({"", 0, "it is larger than 20 MiB"});
+        step_ = api_.ask(run_, "getFile", json_of("file_id", file.id), answer_time,
+                         [this](Answer const& answer) {
+                             if (!answer.ok) return not_fetched(answer);
+                             fetch_from(answer.result["file_path"].text());
+                         });
+    }
+    void fetch_from(std::string_view path) {
+        step_ = api_.fetch(run_, path, file_time,
+                           [this](Answer const& answer, parley::Blob const& blob) {
+                               if (!answer.ok) return not_fetched(answer);
+                               fetched({blob.id, static_cast<std::int64_t>(blob.bytes), ""});
+                           });
+    }
+    void not_fetched(Answer const& answer) {
+        auto const why = failure_of(answer);
+        if (!why.retryable || ++tries_ == file_tries) return fetched({"", 0, why.message});
+        auto const wait = std::clamp<std::chrono::milliseconds>(
+            std::chrono::milliseconds(why.retry_after_ms), file_wait, pause_most);
+        step_ = host_.timer(run_, wait, [this] { read_on(); });
+    }
+    void fetched(Fetched const& what) {
+        tries_ = 0;
+        take(heard_in(updates_.front(), me_, settings_.groups, what));
+        read_on();
+    }
+
     // Tells what is held; asks for more when all of it is safe.
     void go_on() {
         tell();
-        if (!is_full_ || !held_.empty() || !unsafe_.empty()) return;
+        if (!is_full_ || !updates_.empty() || !held_.empty() || !unsafe_.empty()) return;
         is_full_ = false;
         step_.stop();
         poll();
@@ -279,6 +328,7 @@ private:
     }
 
     void post(std::shared_ptr<Sending> const& one) {
+        if (one->parts.front().file) return post_file(one);
         JsonWriter params;
         params.begin('{');
         if (one->edits != 0) {
@@ -296,6 +346,16 @@ private:
                      one->is_on_its_way = false;
                      answered(one, answer);
                  });
+    }
+
+    void post_file(std::shared_ptr<Sending> const& one) {
+        one->is_on_its_way = true;
+        auto const& keyboard = one->parts.size() == 1 ? one->keyboard : std::string();
+        api_.upload(one->call, "sendDocument", form_of(one->place, one->parts.front(), keyboard),
+                    file_time, [this, one](Answer const& answer) {
+                        one->is_on_its_way = false;
+                        answered(one, answer);
+                    });
     }
 
     void answered(std::shared_ptr<Sending> const& one, Answer const& answer) {
@@ -357,6 +417,8 @@ private:
     Call run_;
     parley::Operation step_;
     Me me_;
+    std::deque<Json> updates_;      // not read yet
+    int tries_ = 0;                 // to get the file of the first of them
     std::deque<std::string> held_;  // for the host
     bool is_paused_ = false;        // the host said so
     bool is_full_ = false;          // what the last poll gave is not safe yet

@@ -15,6 +15,7 @@ using parley::Json;
 using parley::JsonWriter;
 
 constexpr std::size_t name_bytes = 128;
+constexpr std::size_t why_bytes = 200;
 
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -30,8 +31,8 @@ std::string_view trimmed(std::string_view text) {
 }
 
 // On one line, and without the brackets that our own notes stand in.
-std::string shown_name(std::string_view name) {
-    std::string out(parley::utf8_cut(name, name_bytes));
+std::string shown_name(std::string_view name, std::size_t most = name_bytes) {
+    std::string out(parley::utf8_cut(name, most));
     std::replace_if(
         out.begin(), out.end(),
         [](char c) { return static_cast<unsigned char>(c) < 32 || c == '[' || c == ']'; }, ' ');
@@ -55,16 +56,17 @@ std::string_view part_of(std::string_view text, Json const& entity) {
 // What came with a message and is no text: what it is called, and where it stands.
 struct Kind {
     std::string_view field, name;
+    std::string_view ending = {}, type = {};  // of a file, unless it says otherwise
 };
-constexpr std::array<Kind, 20> kinds = {{{"photo", "photo"},
+constexpr std::array<Kind, 20> kinds = {{{"photo", "photo", "jpg", "image/jpeg"},
                                          {"live_photo", "photo"},
                                          {"rich_message", "formatted message"},
-                                         {"animation", "animation"},
-                                         {"document", "file"},
-                                         {"voice", "voice message"},
-                                         {"audio", "audio"},
-                                         {"video", "video"},
-                                         {"video_note", "video message"},
+                                         {"animation", "animation", "mp4", "video/mp4"},
+                                         {"document", "file", "bin", "application/octet-stream"},
+                                         {"voice", "voice message", "ogg", "audio/ogg"},
+                                         {"audio", "audio", "mp3", "audio/mpeg"},
+                                         {"video", "video", "mp4", "video/mp4"},
+                                         {"video_note", "video message", "mp4", "video/mp4"},
                                          {"sticker", "sticker"},
                                          {"venue", "place"},
                                          {"location", "place"},
@@ -77,18 +79,56 @@ constexpr std::array<Kind, 20> kinds = {{{"photo", "photo"},
                                          {"checklist", "checklist"},
                                          {"invoice", "invoice"}}};
 
-// Nothing that a person sent vanishes without a word.
-std::string note_about_media(Json const& message) {
+Kind const* kind_of(Json const& message) {
     for (auto const& kind : kinds) {
-        Json const media = message[kind.field];
-        if (!media.exists()) continue;
-        std::string out = "[" + std::string(kind.name);
-        auto const detail = media["file_name"].text(media["emoji"].text(media["title"].text()));
-        out += ", not taken";
-        if (!detail.empty()) out += ": " + shown_name(detail);
-        return out + "]";
+        if (message[kind.field].exists()) return &kind;
     }
-    return {};
+    return nullptr;
+}
+
+// Nothing that a person sent vanishes without a word.
+std::string note_about_media(Json const& message, std::string_view why) {
+    auto const* const kind = kind_of(message);
+    if (!kind) return {};
+    Json const media = message[kind->field];
+    std::string out = "[" + std::string(kind->name);
+    auto const detail = media["file_name"].text(media["emoji"].text(media["title"].text()));
+    out += ", not taken";
+    if (!detail.empty()) out += ": " + shown_name(detail);
+    if (!why.empty()) out += " (" + shown_name(why, why_bytes) + ")";
+    return out + "]";
+}
+
+// A photo comes in several sizes: the largest that is no larger than a file may be.
+Json best_of(Json const& sizes) {
+    Json best;
+    std::int64_t most = -1;
+    for (Json const size : sizes) {
+        auto const pixels = size["width"].integer() * size["height"].integer();
+        if (pixels <= most || size["file_size"].integer() > file_bytes_most) continue;
+        most = pixels;
+        best = size;
+    }
+    return best;
+}
+
+std::optional<File> file_of(Json const& message) {
+    auto const* const kind = kind_of(message);
+    if (!kind || kind->ending.empty()) return std::nullopt;
+    Json const found = message[kind->field];
+    Json const media = kind->field == "photo" ? best_of(found) : found;
+    File out;
+    out.id = media["file_id"].text();
+    if (out.id.empty()) return std::nullopt;
+    out.name = media["file_name"].text();
+    if (out.name.empty()) {
+        out.name = std::string(kind->field) + "-" +
+                   std::to_string(message["message_id"].integer()) + "." +
+                   std::string(kind->ending);
+    }
+    out.type = media["mime_type"].text(kind->type);
+    out.bytes = media["file_size"].integer();
+    return out;
 }
 
 std::string note_about_forward(Json const& origin) {
@@ -110,14 +150,15 @@ public:
         is_private_ = message["chat"]["type"].text() == "private";
     }
 
-    std::string item(std::string_view cursor) {
+    std::string item(std::string_view cursor, Fetched const& fetched) {
         if (message_["business_connection_id"].exists() || sender().empty()) return {};
         if (!place_from(place().text())) return {};
         bool const forwarded = message_["forward_origin"].exists();
         auto const command = forwarded ? std::string() : take_command();
         if (is_for_another_bot_ || (!is_private_ && !is_for_us())) return {};
-        auto const media = note_about_media(message_);
-        if (text_.empty() && media.empty()) return {};  // somebody joined, a title changed
+        bool const has_file = !fetched.blob.empty();
+        auto const media = has_file ? std::string() : note_about_media(message_, fetched.why);
+        if (text_.empty() && media.empty() && !has_file) return {};  // somebody joined
         JsonWriter out;
         auto const word = own_command(command);
         out.begin('{').pair("type", word.empty() ? "message" : "command");
@@ -131,6 +172,7 @@ public:
                 if (!more.empty()) text += (text.empty() ? "" : "\n") + more;
             }
             out.pair("text", text);
+            if (has_file) write_file(out, fetched);
         }
         out.pair("id", id()).pair("private", is_private_).pair("cursor", cursor);
         return out.end('}').take();
@@ -147,6 +189,13 @@ public:
     }
 
 private:
+    void write_file(JsonWriter& out, Fetched const& fetched) const {
+        auto const file = file_of(message_).value_or(File{});
+        out.key("attachments").begin('[').begin('{').pair("blob", fetched.blob);
+        out.pair("name", parley::utf8_cut(file.name, name_bytes)).pair("type", file.type);
+        out.pair("bytes", fetched.bytes).end('}').end(']');
+    }
+
     // A channel, or an administrator behind the group's name: nobody knows which person it is.
     bool by_chat() const { return message_["sender_chat"].exists(); }
     std::string sender() const {
@@ -280,7 +329,7 @@ std::optional<Place> place_from(std::string_view conversation) {
     return out;
 }
 
-Heard heard_in(Json const& update, Me const& me, Groups groups) {
+Heard heard_in(Json const& update, Me const& me, Groups groups, Fetched const& fetched) {
     constexpr std::int64_t largest = std::int64_t{1} << 52;  // as the Bot API promises
     auto const next = std::clamp<std::int64_t>(update["update_id"].integer(), 0, largest) + 1;
     auto const cursor = std::to_string(next);
@@ -288,7 +337,8 @@ Heard heard_in(Json const& update, Me const& me, Groups groups) {
     if (update["callback_query"].exists()) {
         out = press_in(update["callback_query"], me, groups, cursor);
     } else if (update["message"].exists()) {
-        out.item = Reader(update["message"], me, groups).item(cursor);
+        out.item = Reader(update["message"], me, groups).item(cursor, fetched);
+        if (!out.item.empty()) out.file = file_of(update["message"]);
     }
     out.next = next;
     return out;

@@ -11,6 +11,8 @@
 
 namespace telegram {
 
+constexpr std::int64_t file_bytes_most = 20 << 20;  // what Telegram gives to bots
+
 enum class Groups { mention, all, never };
 
 struct Me {
@@ -28,12 +30,27 @@ struct Place {
 std::optional<Place> place_from(std::string_view conversation);
 std::optional<std::int64_t> message_id_from(std::string_view id);
 
+// A file that came with a message.
+struct File {
+    std::string id;  // Telegram's
+    std::string name, type;
+    std::int64_t bytes = 0;  // 0: it does not say
+};
+struct Fetched {
+    std::string blob;  // or empty, and
+    std::int64_t bytes = 0;
+    std::string why;  // it is not there
+};
+
 struct Heard {
     std::string item;       // for the host; empty: nothing that concerns it
     std::string query;      // a pressed button, which waits for an answer
     std::int64_t next = 0;  // the offset that confirms the update
+    std::optional<File> file;  // of the item, which says that it was not taken
 };
 
-Heard heard_in(parley::Json const& update, Me const& me, Groups groups);
+// With what became of the file, the item carries it, or says why not.
+Heard heard_in(parley::Json const& update, Me const& me, Groups groups,
+               Fetched const& fetched = {});
 
 }  // namespace telegram

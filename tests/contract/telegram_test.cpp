@@ -773,3 +773,209 @@ TEST_CASE("a draft shows the end of the reply so far in private chats, and nothi
     CHECK(server.host.call(draft("5", "")).succeeded());
     CHECK(server.host.http.size() == asked);
 }
+
+// ---- Files.
+
+namespace {
+
+std::string with_file(std::string const& media, std::string const& more = "") {
+    return R"({"message_id":9,"date":1,"chat":{"id":5,"type":"private","first_name":"Ann"},)"
+           R"("from":{"id":5,"is_bot":false,"first_name":"Ann"},)" +
+           media + more + "}";
+}
+std::string document(std::string const& more = "") {
+    return with_file(
+        R"("document":{"file_id":"F1","file_unique_id":"u","file_name":"my report.pdf",)"
+        R"("mime_type":"application/pdf","file_size":9)" +
+        more + "}");
+}
+
+// The item that the last update became, by now.
+Json last_item(Server const& server) {
+    auto const all = server.host.call(server.run).emitted;
+    return all.empty() ? Json() : Json::parse(all.back());
+}
+
+// Telegram gives the file.
+std::string give_file(Server& server, std::string const& path, std::string const& content) {
+    server.give("getFile", R"({"file_id":"F1","file_unique_id":"u","file_path":")" + path + "\"}");
+    auto& get = server.host.http.back();
+    server.host.http_head(get, 200);
+    return server.host.http_blob(get, content);
+}
+
+}  // namespace
+
+TEST_CASE("a file is fetched into a blob, with a token that is never seen, and then told",
+          "[telegram]") {
+    Server server;
+    server.open();
+    CHECK_FALSE(server.heard(document()).exists());
+    CHECK(server.params("getFile")["file_id"].text() == "F1");
+    auto const blob = give_file(server, "documents/file 1.pdf", "the bytes");
+    auto const& get = server.host.http.back();
+    CHECK(get.request["method"].text() == "GET");
+    CHECK(get.request["url"].text() ==
+          "https://api.example/file/bot-token-here/documents/file%201.pdf");
+    CHECK(get.request["to_blob"].boolean());
+    CHECK((*get.request["inject"].begin())["slot"].text() == "path:bot-token-here");
+    auto const item = last_item(server);
+    CHECK(item["text"].text().empty());
+    CHECK(item["attachments"].raw() == R"([{"blob":")" + blob +
+                                           R"(","name":"my report.pdf","type":"application/pdf",)"
+                                           R"("bytes":9}])");
+    // Not confirmed before the host says so.
+    CHECK_FALSE(server.waiting("getUpdates"));
+    server.host.acknowledge(server.run, item["cursor"].text());
+    CHECK(server.waiting("getUpdates"));
+    CHECK(server.host.faults.empty());
+}
+
+TEST_CASE("each kind of file has a name and a type, and a caption is its text", "[telegram]") {
+    struct Row {
+        char const *media, *name, *type;
+    };
+    Row const rows[] = {
+        {R"("voice":{"file_id":"F","file_unique_id":"u","duration":1})", "voice-9.ogg",
+         "audio/ogg"},
+        {R"("audio":{"file_id":"F","file_unique_id":"u","file_name":"song.mp3"})", "song.mp3",
+         "audio/mpeg"},
+        {R"("video":{"file_id":"F","file_unique_id":"u","mime_type":"video/webm"})", "video-9.mp4",
+         "video/webm"},
+        {R"("photo":[{"file_id":"F","file_unique_id":"u","width":9,"height":9}])", "photo-9.jpg",
+         "image/jpeg"},
+    };
+    for (auto const& row : rows) {
+        INFO(row.media);
+        Server server;
+        server.open();
+        server.heard(with_file(row.media, R"(,"caption":"look")"));
+        give_file(server, "x/y", "bytes");
+        auto const item = last_item(server);
+        CHECK(item["text"].text() == "look");
+        auto const file = *item["attachments"].begin();
+        CHECK(file["name"].text() == row.name);
+        CHECK(file["type"].text() == row.type);
+    }
+}
+
+TEST_CASE("of a photo the largest size is fetched that Telegram gives to bots", "[telegram]") {
+    Server server;
+    server.open();
+    server.heard(with_file(R"("photo":[{"file_id":"S","width":90,"height":90,"file_size":1000},)"
+                           R"({"file_id":"M","width":800,"height":600,"file_size":20971520},)"
+                           R"({"file_id":"L","width":9000,"height":9000,"file_size":20971521}])"));
+    CHECK(server.params("getFile")["file_id"].text() == "M");
+}
+
+TEST_CASE("a file that cannot be had is named in the text, and nothing else is lost",
+          "[telegram]") {
+    Server server;
+    server.open();
+    CHECK(server
+              .heard(with_file(R"("document":{"file_id":"F","file_name":"a.iso",)"
+                               R"("file_size":20971521},"caption":"look")"))["text"]
+              .text() == "look\n[file, not taken: a.iso (it is larger than 20 MiB)]");
+    CHECK(server.count("getFile") == 0);
+
+    server.heard(document());
+    server.refuse("getFile", 400, "Bad Request: file is too big");
+    CHECK(last_item(server)["text"].text() ==
+          "[file, not taken: my report.pdf (Telegram answers 400: Bad Request: file is too big)]");
+    server.host.acknowledge(server.run, last_item(server)["cursor"].text());
+
+    server.heard(document());
+    server.give("getFile", R"({"file_id":"F1","file_path":"/var/lib/file_1"})");
+    CHECK(std::string(last_item(server)["text"].text()).find("names no path") != std::string::npos);
+    CHECK_FALSE(last_item(server)["attachments"].exists());
+}
+
+TEST_CASE("a file is asked for three times before its message goes without it", "[telegram]") {
+    Server server;
+    server.open();
+    server.heard(document());
+    for (int i = 0; i < 3; ++i) {
+        CHECK(server.count("getFile") == static_cast<std::size_t>(i) + 1);
+        server.refuse("getFile", 500, "Internal Server Error");
+        server.host.advance(2s);
+    }
+    CHECK(server.count("getFile") == 3);
+    CHECK(
+        std::string(last_item(server)["text"].text()).find("my report.pdf (Telegram answers 500") !=
+        std::string::npos);
+}
+
+TEST_CASE("what was written behind a file waits for it, and keeps its place", "[telegram]") {
+    Server server;
+    server.open();
+    server.update(R"({"update_id":7,"message":)" + in_private("before") +
+                  R"(},{"update_id":8,"message":)" + document() + R"(},{"update_id":9,"message":)" +
+                  in_private("behind") + "}");
+    auto const texts = [&] {
+        std::string out;
+        for (Json const& item : server.host.call(server.run).items("message"))
+            out +=
+                std::string(item["text"].text()) + (item["attachments"].exists() ? "+" : "") + " ";
+        return out;
+    };
+    CHECK(texts() == "before ");
+    server.host.acknowledge(server.run, "8");
+    CHECK_FALSE(server.waiting("getUpdates"));
+    give_file(server, "x/y", "bytes");
+    CHECK(texts() == "before + behind ");
+}
+
+TEST_CASE("a host without blobs is told that there was a file", "[telegram]") {
+    TestHost host(plugin, config(), PARLEY_HOST_BLOB);
+    auto const run = host.start(Verb::channel_run, R"({"instance":"chat"})");
+    auto const give = [&](std::string const& result) {
+        auto& one = host.http.back();
+        host.http_head(one, 200);
+        host.http_data(one, R"({"ok":true,"result":)" + result + "}");
+        host.http_done(one);
+    };
+    give(R"({"id":777,"is_bot":true,"first_name":"P","username":"ParleyBot"})");
+    give("true");
+    give(R"([{"update_id":7,"message":)" + document() + "}]");
+    CHECK(host.call(run).items("message").at(0)["text"].text() ==
+          "[file, not taken: my report.pdf]");
+}
+
+TEST_CASE("a file leaves as a form, with a short text under it and the buttons below",
+          "[telegram]") {
+    Server server;
+    auto const call =
+        server.send("**the** report",
+                    R"(,"markdown":true,"buttons":[[{"text":"Yes","data":"d"}]],"attachments":[)"
+                    R"({"blob":"b-1","name":"a.pdf","type":"application/pdf","bytes":3}])",
+                    "-100:7");
+    Json const parts = server.asked("sendDocument").request["parts"];
+    CHECK(parts.raw() ==
+          R"([{"name":"chat_id","value":"-100"},{"name":"message_thread_id","value":"7"},)"
+          R"({"name":"caption","value":"<b>the</b> report"},{"name":"parse_mode","value":"HTML"},)"
+          R"({"name":"reply_markup","value":"{\"inline_keyboard\":[[{\"text\":\"Yes\",)"
+          R"(\"callback_data\":\"d\"}]]}"},)"
+          R"({"name":"document","blob":"b-1","filename":"a.pdf","type":"application/pdf"}])");
+    server.give("sendDocument", R"({"message_id":31})");
+    CHECK(server.host.call(call).result == R"({"parts":1,"ids":["31"]})");
+    CHECK(server.count("sendMessage") == 0);
+}
+
+TEST_CASE("a text that is too long for a caption goes before its files", "[telegram]") {
+    Server server;
+    auto const two = R"(,"attachments":[{"blob":"b-1","name":"a","type":"t/a","bytes":3},)"
+                     R"({"blob":"b-2","name":"b","type":"t/b","bytes":3}])";
+    auto const call = server.send(std::string(1025, 'x'), two);
+    server.give("sendMessage", R"({"message_id":31})");
+    server.host.advance(5s);
+    CHECK((*server.asked("sendDocument").request["parts"].begin())["name"].text() == "chat_id");
+    server.give("sendDocument", R"({"message_id":32})");
+    server.host.advance(5s);
+    server.give("sendDocument", R"({"message_id":33})");
+    CHECK(server.host.call(call).result == R"({"parts":3,"ids":["31","32","33"]})");
+
+    server.send("", two, "6");
+    server.host.advance(5s);
+    auto const form = std::string(server.asked("sendDocument").request["parts"].raw());
+    CHECK(form.find("caption") == std::string::npos);
+}

@@ -3,7 +3,11 @@
 #include "line_server.hpp"
 #include "stage.hpp"
 
+#include "base/hash.hpp"
+#include "plugin/attachment.hpp"
 #include "wire/server.hpp"
+
+#include <boost/json/value.hpp>
 
 #include <fstream>
 
@@ -276,14 +280,22 @@ TEST_CASE("channel_telegram says the same in the process and in a worker", "[cha
             std::string result = "true";
             if (method == "getMe")
                 result = R"({"id":7,"is_bot":true,"first_name":"B","username":"bot"})";
-            if (method == "sendMessage") result = R"({"message_id":31})";
+            if (method == "sendDocument") result = R"({"message_id":32})";
+            if (method == "getFile") result = R"({"file_id":"F","file_path":"x/y.ogg"})";
             if (method == "getUpdates") {
                 if (++polls > 1) return held.push_back(std::move(reply));
                 result =
                     R"([{"update_id":40,"message":{"message_id":9,"date":1,"text":"At noon?",)"
+                    R"("chat":{"id":5,"type":"private"},"from":{"id":5,"first_name":"Ann"}}},)"
+                    R"({"update_id":41,"message":{"message_id":10,"date":1,)"
+                    R"("voice":{"file_id":"F","duration":1},)"
                     R"("chat":{"id":5,"type":"private"},"from":{"id":5,"first_name":"Ann"}}}])";
             }
             Response response;
+            if (request.target.starts_with("/file/")) {
+                response.body = "what was spoken";
+                return reply->send(std::move(response));
+            }
             response.body = R"({"ok":true,"result":)" + result + "}";
             reply->send(std::move(response));
         });
@@ -291,16 +303,27 @@ TEST_CASE("channel_telegram says the same in the process and in a worker", "[cha
         auto base = "http://127.0.0.1:" + std::to_string(server.port());
         stage.transcript.name(base, "<server>");
         stage.configure(R"({"base_url":")" + base + R"("})");
+        stage.lend_blobs();
         Answer run;
         auto call = stage.start(Verb::channel_run, R"({"instance":"chat"})", run);
-        CHECK(stage.carried("id:5"));
+        CHECK(stage.carried("voice-10.ogg"));
         stage.worker->acknowledge(call, "41", 100);
+        stage.worker->acknowledge(call, "42", 100);
         CHECK(stage.until([&] { return !held.empty(); }));
+        // The one message that goes out: a second would wait as long as the clock says.
+        auto const items = parley::parse_json(run.items.back());
+        REQUIRE(items);
+        auto const files = parley::attachments_in(*items, "attachments");
+        REQUIRE(files.size() == 1);
         CHECK_THAT(stage
                        .call(Verb::channel_send, R"({"id":"o-1","conversation":"5","text":"**At** )"
-                                                 R"(one.","markdown":true})")
+                                                 R"(one.","markdown":true,)"
+                                                 R"("attachments":[{"blob":")" +
+                                                     files[0].blob +
+                                                     R"(","name":"v.ogg","type":"audio/ogg",)"
+                                                     R"("bytes":15}]})")
                        .text(),
-                   Contains("\"parts\":1"));
+                   Contains("\"ids\":[\"32\"]"));
         CHECK_FALSE(
             *stage.call(Verb::channel_send, R"({"id":"o-2","conversation":"no chat","text":"x"})")
                  .result);
@@ -313,7 +336,10 @@ TEST_CASE("channel_telegram says the same in the process and in a worker", "[cha
 TEST_CASE("skill_files says the same in the process and in a worker", "[skill_files]") {
     same_both_ways("skill_files", [](Stage& stage) {
         stage.grant_all();
+        stage.lend_blobs();
         std::ofstream(stage.granted("workspace") / "notes") << "one\ntwo\nthree\n";
+        // Of one with bytes in it, credit comes back at any moment.
+        std::ofstream(stage.granted("workspace") / "empty.png");
         for (auto const& [skill, arguments] : std::vector<std::pair<char const*, char const*>>{
                  {"write_file", R"({"path":"folder/new","content":"four\nfive\n"})"},
                  {"edit_file", R"({"path":"notes","old":"two","new":"2"})"},
@@ -323,6 +349,10 @@ TEST_CASE("skill_files says the same in the process and in a worker", "[skill_fi
                  {"read_file", R"({"path":"../outside"})"},
                  {"read_file", R"({"path":"missing"})"}})
             CHECK(stage.invoke(skill, arguments).result);
+        auto const expect = R"({"empty.png":")" + parley::hex(parley::blake2b("")) + "\"}";
+        CHECK_THAT(stage.invoke("send_file", R"({"path":"empty.png"})", expect).text(),
+                   Contains(R"("type":"image/png","bytes":0)"));
+        stage.invoke("send_file", R"({"path":"notes"})", expect);
     });
 }
 

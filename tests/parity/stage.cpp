@@ -22,6 +22,11 @@ Stage::Stage(fs::path const& plugin, std::shared_ptr<Spawner> spawner)
     std::ofstream(spec.key_file) << "the key itself";
 }
 
+// Before the blobs go that its operations use.
+Stage::~Stage() {
+    if (worker) worker->stop();
+}
+
 void Stage::configure(std::string const& config) {
     auto resolved = resolve_config(spec.file->manifest(), config);
     INFO((resolved ? std::string() : resolved.error().what));
@@ -56,7 +61,15 @@ Answer Stage::call(Verb verb, std::string const& request) {
     return answer;
 }
 
-Answer Stage::invoke(std::string const& skill, std::string const& arguments) {
+void Stage::lend_blobs() {
+    auto opened = Blobs::open(loop, folder.path / "blobs");
+    REQUIRE(opened);
+    blobs = std::move(*opened);
+    deps.blobs = blobs.get();
+}
+
+Answer Stage::invoke(std::string const& skill, std::string const& arguments,
+                     std::string const& expect) {
     std::string grants;
     for (auto const& grant : spec.grants)
         if (!grant.path.empty())
@@ -65,7 +78,7 @@ Answer Stage::invoke(std::string const& skill, std::string const& arguments) {
     return call(Verb::skill_invoke, R"({"skill":")" + skill + R"(","arguments":)" + arguments +
                                         R"(,"call":"c-1","session":"s-1","agent":"ops",)"
                                         R"("key":"k-1","grants":{)" +
-                                        grants + "}}");
+                                        grants + R"(},"expect":)" + expect + "}");
 }
 
 void Stage::cancel(std::uint64_t call, Answer const& answer) {

@@ -4,6 +4,7 @@
 // A scenario is a function of a stage; same_both_ways() plays it in the process and in a worker.
 #include "../plugin/rig.hpp"
 #include "../temp_folder.hpp"
+#include "plugin/blobs.hpp"
 #include "transcript.hpp"
 
 #include <functional>
@@ -18,17 +19,23 @@ struct Record {
 };
 
 struct Stage : Record, Rig {
+    std::unique_ptr<Blobs> blobs;  // none until a scenario wants them
+
     Stage(std::filesystem::path const& plugin, std::shared_ptr<Spawner> spawner);
+    ~Stage();
 
     // Before the first call: the configuration, and what follows from it.
     void configure(std::string const& config);
+    // A store of blobs, in a folder of its own.
+    void lend_blobs();
     // The plugin's grants, each a folder of its name or the right to run.
     void grant_all();
     std::filesystem::path granted(std::string const& name) const { return folder.path / name; }
 
     std::uint64_t start(Verb verb, std::string const& request, Answer& answer);
     Answer call(Verb verb, std::string const& request);
-    Answer invoke(std::string const& skill, std::string const& arguments);
+    Answer invoke(std::string const& skill, std::string const& arguments,
+                  std::string const& expect = "{}");
     void cancel(std::uint64_t call, Answer const& answer);
     // Until the link has carried this so many times: how a scenario keeps step with its far side.
     bool carried(std::string const& text, int times = 1);

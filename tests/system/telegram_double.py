@@ -82,6 +82,27 @@ class Styles(html.parser.HTMLParser):
         self.text += chr(int(name))
 
 
+def form_of(kind, body):
+    """The fields of a form, each once: a text, what the API reads as JSON, or a file."""
+    boundary = re.fullmatch("multipart/form-data; boundary=([A-Za-z0-9-]{1,70})", kind)
+    line = b"--" + boundary[1].encode() if boundary else b""
+    if not boundary or not body.startswith(line + b"\r\n") or not body.endswith(b"\r\n" + line + b"--\r\n"):
+        raise Refused(400, "Bad Request: can't parse the form")
+    fields = {}
+    for part in body[len(line) + 2:-len(line) - 6].split(b"\r\n" + line + b"\r\n"):
+        head, gap, content = part.partition(b"\r\n\r\n")
+        named = re.fullmatch(r'Content-Disposition: form-data; name="(\w+)"'
+                             r'(?:; filename="([^"\r\n]+)"\r\nContent-Type: ([\w.+-]+/[\w.+-]+))?', head.decode())
+        if not named or not gap or named[1] in fields:
+            raise Refused(400, f"Bad Request: can't parse a part of the form: {head!r}")
+        if named[2]:
+            fields[named[1]] = {"name": named[2], "type": named[3], "content": content}
+        else:
+            text = content.decode()
+            fields[named[1]] = json.loads(text) if named[1] in ("chat_id", "message_thread_id", "reply_markup") else text
+    return fields
+
+
 class Double:
     """`refuse` holds (method, Refused) for coming calls, in order; `calls` what was asked for."""
 
@@ -92,6 +113,7 @@ class Double:
         self.chats, self.messages, self.updates, self.queries = {}, {}, [], {}
         self.confirmed, self.next_update, self.next_message = 0, 1000, 1
         self.menu, self.webhook, self.other_pollers, self.poll = [], "", 0, 0
+        self.files, self.downloads = {}, []  # by Telegram's id; the ids that were fetched
         self.server, self.port = None, 0
         self.open()
 
@@ -106,10 +128,18 @@ class Double:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 status, answer = double.answer(self.path, self.headers, body)
-                text = json.dumps(answer).encode()
+                self.give(status, "application/json", json.dumps(answer).encode())
+
+            def do_GET(self):
+                content = double.download(self.path)
+                if content is None:
+                    return self.give(404, "application/json", b'{"ok":false,"error_code":404,"description":"Not Found"}')
+                self.give(200, "application/octet-stream", content)
+
+            def give(self, status, kind, text):
                 try:
                     self.send_response(status)
-                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Type", kind)
                     self.send_header("Content-Length", str(len(text)))
                     self.end_headers()
                     self.wfile.write(text)
@@ -138,9 +168,10 @@ class Double:
             token, _, method = path.removeprefix("/bot").partition("/")
             if token != self.token:
                 raise Refused(401, "Unauthorized")
-            if headers["Content-Type"] != "application/json":
+            is_form = headers["Content-Type"].startswith("multipart/form-data")
+            if not is_form and headers["Content-Type"] != "application/json":
                 raise Refused(400, "Bad Request: no JSON")
-            params = json.loads(body)
+            params = form_of(headers["Content-Type"], body) if is_form else json.loads(body)
             known = method in self.declarations.methods and hasattr(self, "on_" + method)
             found = self.declarations.call_complaints(method, params) if known else [f"the method {method} is unknown"]
             with self.lock:
@@ -195,17 +226,21 @@ class Double:
             raise taken_over
         return self.updates[:params.get("limit", 100)]
 
-    def content(self, params):
-        text, entities = params["text"], []
+    def styled(self, text, params, most, what):
+        entities = []
         if params.get("parse_mode") == "HTML":
             styled = Styles(text)
             text, entities = styled.text, styled.entities
         elif "parse_mode" in params:
             raise Refused(400, "Bad Request: unsupported parse_mode")
+        if units(text) > most:
+            raise Refused(400, f"Bad Request: {what} is too long")
+        return text, entities
+
+    def content(self, params):
+        text, entities = self.styled(params["text"], params, 4096, "message")
         if not text.strip():
             raise Refused(400, "Bad Request: message text is empty")
-        if units(text) > 4096:
-            raise Refused(400, "Bad Request: message is too long")
         return {"text": text, "entities": entities} | self.buttons(params)
 
     @staticmethod
@@ -236,6 +271,45 @@ class Double:
     def on_sendMessage(self, params):
         chat, topic = self.place(params)
         return self.keep(chat, BOT, topic | self.content(params))
+
+    # ---- Files. A path is no id, and holds for the bot alone that asked.
+
+    def keep_file(self, content):
+        number = len(self.files) + 1
+        self.files[f"file-id-{number}"] = content
+        return {"file_id": f"file-id-{number}", "file_unique_id": f"u{number}", "file_size": len(content)}
+
+    def on_getFile(self, params):
+        content = self.files.get(params["file_id"])
+        if content is None:
+            raise Refused(400, "Bad Request: wrong file_id or the file is temporarily unavailable")
+        if len(content) > 20 << 20:
+            raise Refused(400, "Bad Request: file is too big")
+        number = params["file_id"].removeprefix("file-id-")
+        return {"file_id": params["file_id"], "file_unique_id": f"u{number}", "file_size": len(content),
+                "file_path": f"documents/file {number}.bin"}
+
+    def download(self, path):
+        match = re.fullmatch(rf"/file/bot{re.escape(self.token)}/documents/file%20(\d+)\.bin", path)
+        with self.lock:
+            content = self.files.get(f"file-id-{match[1]}") if match else None
+            if content is None:
+                self.problems.append(f"no file {path}")
+            else:
+                self.downloads.append(f"file-id-{match[1]}")
+            return content
+
+    def on_sendDocument(self, params):
+        chat, topic = self.place(params)
+        file = params["document"]
+        if not isinstance(file, dict) or not file["content"]:
+            raise Refused(400, "Bad Request: file must be non-empty")
+        if len(file["content"]) > 50 << 20:
+            raise Refused(413, "Request Entity Too Large")
+        caption, entities = self.styled(params.get("caption", ""), params, 1024, "message caption")
+        document = self.keep_file(file["content"]) | {"file_name": file["name"], "mime_type": file["type"]}
+        said = {"caption": caption} | ({"caption_entities": entities} if entities else {}) if caption else {}
+        return self.keep(chat, BOT, topic | {"document": document} | said | self.buttons(params))
 
     def on_editMessageText(self, params):
         chat, _ = self.place(params)
@@ -309,6 +383,17 @@ class Double:
             content |= {"message_thread_id": topic, "is_topic_message": True}
         with self.lock:
             message = self.keep(chat or self.chats[sender["id"]]["chat"], sender, content)
+        self.push("message", message)
+        return message
+
+    def attach(self, sender, content, chat=None, caption="", kind="document", **more):
+        """A file; a photo comes in a small size too."""
+        with self.lock:
+            file = self.keep_file(content) | more
+            if kind == "photo":
+                file = [self.keep_file(content[:1]) | {"width": 90, "height": 60}, file | {"width": 900, "height": 600}]
+            said = {kind: file} | ({"caption": caption} if caption else {})
+            message = self.keep(chat or self.chats[sender["id"]]["chat"], sender, said)
         self.push("message", message)
         return message
 

@@ -76,6 +76,37 @@ class TheDouble(unittest.TestCase):
         self.assertEqual(self.ask("sendMessage", chat_id=group["id"], message_thread_id=7, text="x")["message_thread_id"], 7)
         self.assertEqual(self.double.problems, [])
 
+    def post(self, method, boundary, body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.double.port, timeout=30)
+        self.addCleanup(connection.close)
+        connection.request("POST", f"/bot{TOKEN}/{method}", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def test_a_form_is_whole_and_a_file_is_given_by_its_path_alone(self):
+        field = lambda name, value: f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        file = ('--b\r\nContent-Disposition: form-data; name="document"; filename="a.txt"\r\n'
+                "Content-Type: text/plain\r\n\r\nhello\r\n")
+        status, told = self.post("sendDocument", "b", field("chat_id", 5) + field("caption", "look") + file + "--b--\r\n")
+        self.assertEqual((status, told["result"]["caption"]), (200, "look"))
+        self.assertEqual(told["result"]["document"]["file_name"], "a.txt")
+        for body in (field("chat_id", 5) + file, field("chat_id", 5) + file.replace("form-data", "data") + "--b--\r\n",
+                     field("chat_id", 5) + field("chat_id", 5) + file + "--b--\r\n", field("chat_id", 5) + "--b--\r\n",
+                     field("chat_id", 5) + file.replace("hello", "") + "--b--\r\n",
+                     field("chat_id", 5) + field("caption", "x" * 1025) + file + "--b--\r\n"):
+            self.assertEqual(self.post("sendDocument", "b", body)[0], 400, body)
+        self.double.problems.clear()
+        found = self.ask("getFile", file_id=told["result"]["document"]["file_id"])
+        connection = http.client.HTTPConnection("127.0.0.1", self.double.port, timeout=30)
+        self.addCleanup(connection.close)
+        for token, path, status in ((TOKEN, found["file_path"].replace(" ", "%20"), 200), ("1:wrong", found["file_path"].replace(" ", "%20"), 404),
+                                    (TOKEN, "documents/file%2099.bin", 404)):
+            connection.request("GET", f"/file/bot{token}/{path}")
+            answer = connection.getresponse()
+            self.assertEqual((answer.status, answer.read() == b"hello"), (status, status == 200))
+        self.assertEqual(len(self.double.problems), 2)
+        self.refused(400, "wrong file_id", "getFile", file_id="nope")
+
     def test_updates_come_until_they_are_confirmed_also_after_a_restart_and_to_one_reader(self):
         kinds = {"allowed_updates": ["message"]}
         numbers = lambda **more: [update["update_id"] for update in self.ask("getUpdates", **kinds, **more)]
@@ -306,6 +337,114 @@ class Telegram(unittest.TestCase):
         self.assertEqual(answered.count(query), 1)
         self.assertEqual(len(answered), 2)
         self.assertEqual(self.double.queries, {})
+
+    def inbox(self):
+        folder = self.host.workspace / "inbox"
+        return {file.name: file.read_bytes() for file in folder.iterdir()} if folder.exists() else {}
+
+    def test_files_come_into_the_workspace_and_the_agent_is_told_of_each(self):
+        self.start()
+        self.double.attach(self.ann, b"one", caption="look", file_name="../report.txt", mime_type="text/plain")
+        self.assertIn("look\n[attached file: inbox/report.txt (text/plain, 3 bytes)]", self.texts(1)[0])
+        self.double.attach(self.ann, b"three", file_name="report.txt")
+        self.assertIn("[attached file: inbox/report-2.txt (application/octet-stream, 5 bytes)]", self.texts(2)[1])
+        photo = bytes(range(256)) * 4000
+        self.double.attach(self.ann, photo, kind="photo")
+        self.assertIn("image/jpeg, 1024000 bytes", self.texts(3)[2])
+        kept = self.inbox()
+        name = next(name for name in kept if name.startswith("photo-"))
+        self.assertEqual(kept, {"report.txt": b"one", "report-2.txt": b"three", name: photo})
+        first, _, third = [record["body"]["attachments"] for record in self.records("message.received")]
+        self.assertEqual([first[0][key] for key in ("name", "type", "bytes", "path")], ["report.txt", "text/plain", 3, "inbox/report.txt"])
+        self.assertRegex(first[0]["digest"], "^b-[0-9a-f]{64}$")
+        self.assertNotEqual(first[0]["digest"], third[0]["digest"])
+        wait_for("all to be confirmed", lambda: not self.double.updates)
+
+    def test_a_stranger_puts_nothing_into_the_workspace(self):
+        self.start()
+        self.double.attach(self.double.person(6, "Eve"), b"planted", file_name="evil.sh")
+        self.double.say(self.ann, "/say after it")
+        self.texts(1)
+        wait_for("all to be confirmed", lambda: not self.double.updates)
+        self.assertEqual(self.inbox(), {})
+        self.assertEqual(len(self.records("message.received")), 1)
+
+    def test_a_file_that_is_too_large_costs_no_word_of_the_message(self):
+        self.start()
+        self.double.attach(self.ann, b"x" * (20 << 20) + b"x", caption="too much", file_name="a.iso")
+        self.assertIn("too much\n[file, not taken: a.iso (it is larger than 20 MiB)]", self.texts(1)[0])
+        # The largest that is taken.
+        self.double.attach(self.ann, b"y" * (20 << 20), file_name="b.iso")
+        self.assertIn("inbox/b.iso (application/octet-stream, 20971520 bytes)", self.texts(2)[1])
+        self.assertEqual(len(self.inbox()["b.iso"]), 20 << 20)
+
+    def test_a_kill_while_files_come_loses_none_and_makes_none_twice(self):
+        self.start()
+        for number in range(4):
+            self.double.attach(self.ann, b"%d" % number * 100000, file_name="part.bin")
+        wait_for("a first file", self.inbox)
+        self.host.kill()
+        self.host.start()
+        wait_for("all to be confirmed", lambda: not self.double.updates, 40)
+        kept = {name: content for name, content in self.inbox().items() if not name.startswith(".")}
+        self.assertEqual(sorted(kept.values()), [b"%d" % number * 100000 for number in range(4)])
+        self.assertEqual(len(self.records("message.received")), 4)
+
+    def ask_to_send(self, content, count=1):
+        """Ann has her agent send a file of its workspace; the card that asks for it."""
+        (self.host.workspace / "out.txt").write_bytes(content)
+        self.double.say(self.ann, '/call send_file {"path":"out.txt"}')
+        cards = lambda: [message for message in self.double.said(5) if "Approval" in message.get("text", "")]
+        return wait_for("a card", lambda: len(cards()) == count and cards())[-1]
+
+    def documents(self):
+        return [message for message in self.double.said() if "document" in message]
+
+    def test_a_file_leaves_when_a_person_says_yes_and_it_is_what_they_said_yes_to(self):
+        self.start(approvers='["id:5"]')
+        self.double.say(self.ann, "hello")
+        self.texts(1)
+        card = self.ask_to_send(b"the result")
+        for part in ("send_file", "out.txt", "conversation 5 of channel chat"):
+            self.assertIn(part, card["text"])
+        self.assertEqual(self.documents(), [])
+        self.double.press(self.ann, card, "Approve")
+        sent = wait_for("the file", self.documents)[0]
+        self.assertEqual(sent["chat"]["id"], 5)
+        self.assertEqual(sent["document"]["file_name"], "out.txt")
+        self.assertEqual(self.double.files[sent["document"]["file_id"]], b"the result")
+        queued = [record for record in self.records("message.queued") if "attachments" in record["body"]]
+        self.assertEqual([one["name"] for one in queued[0]["body"]["attachments"]], ["out.txt"])
+        wait_for("it to be delivered", lambda: queued[0]["body"]["id"] in
+                 [record["body"]["id"] for record in self.records("message.delivered")])
+
+        # What changed after the question is not what was approved.
+        card = self.ask_to_send(b"harmless", 2)
+        (self.host.workspace / "out.txt").write_bytes(b"harmful")
+        self.double.press(self.ann, card, "Approve")
+        wait_for("the approval to be void", lambda: self.records("approval.superseded"))
+        self.assertEqual(len(self.documents()), 1)
+
+    def test_a_file_that_may_have_left_is_unknown_and_is_sent_again_by_the_operator_alone(self):
+        self.start(approvers='["id:5"]')
+        self.double.say(self.ann, "hello")
+        self.texts(1)
+        self.double.refuse = [("sendDocument", Refused(429, "Too Many Requests: retry after 1", retry_after=1)),
+                              ("sendDocument", Refused(500, "Internal Server Error"))]
+        self.double.press(self.ann, self.ask_to_send(b"the result"), "Approve")
+        entry = self.wait_stage("unknown")[0]
+        self.assertEqual([file["name"] for file in entry["attachments"]], ["out.txt"])
+        self.assertEqual(self.documents(), [])
+        wait_for("the rest to be said", lambda: self.double.said()[-1].get("text", "").startswith("send_file: Queued")
+                 and len(self.outbox()) == 1)
+        self.host.kill()
+        self.host.start()
+        self.wait_link("connected")
+        done = self.host.cli("outbox", "retry", entry["id"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        sent = wait_for("the file", self.documents)
+        self.assertEqual(self.double.files[sent[0]["document"]["file_id"]], b"the result")
+        wait_for("the outbox to be empty", lambda: not self.outbox())
 
     def test_a_wrong_token_is_said_to_the_operator_and_not_tried_for_ever(self):
         self.start(token="123456:another", connected=False)
