@@ -4,6 +4,7 @@
 #include "base/limits.hpp"
 #include "base/schema.hpp"
 #include "base/text.hpp"
+#include "plugin/attachment.hpp"
 #include "plugin/link.hpp"
 
 #include <parley/frame.h>
@@ -87,6 +88,16 @@ void Judge::hold(std::uint32_t verb, char const* part, std::string_view text,
     if (auto fits = held->check(*value); !fits) complain(verdict, what + ": " + fits.error().what);
 }
 
+// A host sends none that the manifest does not speak of.
+void Judge::hold_files(std::uint32_t verb, std::string_view text, Verdict& verdict) {
+    auto value = parse_json(text);
+    auto const& skills = spec_.file->manifest().skills;
+    if (verb != static_cast<std::uint32_t>(Verb::skill_invoke) || !value) return;
+    if (attachments_in(*value, "attachments").empty()) return;
+    if (std::none_of(skills.begin(), skills.end(), [](auto const& one) { return one.sends_files; }))
+        complain(verdict, "a result brings a file, and no skill of the manifest uses files");
+}
+
 void Judge::look_for_canary(std::string_view where, std::string_view bytes, Verdict& verdict) {
     if (is("secret-canary") && !canary_.empty() && bytes.find(canary_) != bytes.npos)
         complain(verdict, "the revealed secret stands in " + std::string(where));
@@ -110,9 +121,10 @@ void Judge::hear(std::uint16_t type, std::uint64_t id, std::string_view body, Ve
             if (!take_number(body, status)) return;
             look_for_canary("an answer", body, verdict);
             if (!is("response-schema")) return;
-            if (status == PARLEY_OK)
+            if (status == PARLEY_OK) {
                 hold(verbs_[id], "result", body, "a result of " + schema_name(verbs_[id]), verdict);
-            else if (!body.empty())
+                hold_files(verbs_[id], body, verdict);
+            } else if (!body.empty())
                 hold(verbs_[id], "failure", body, "a failure of " + schema_name(verbs_[id]),
                      verdict);
             return;

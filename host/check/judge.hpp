@@ -28,6 +28,7 @@ private:
     void hold(std::uint32_t verb, char const* part, std::string_view text, std::string const& what,
               Verdict& verdict);
     Schema const* schema(std::uint32_t verb, char const* part);
+    void hold_files(std::uint32_t verb, std::string_view text, Verdict& verdict);
     void look_for_canary(std::string_view where, std::string_view bytes, Verdict& verdict);
     void hear_http(std::string_view request, std::string_view body, Verdict& verdict);
     void hear_stream(std::uint64_t id, std::string_view request, Verdict& verdict);

@@ -1,5 +1,6 @@
 #include "plugin/blobs.hpp"
 
+#include "base/guard.hpp"
 #include "base/ids.hpp"
 #include "base/json.hpp"
 #include "base/limits.hpp"
@@ -245,7 +246,7 @@ Result<Blob> Blobs::Draft::finish() {
 
 Result<std::unique_ptr<Blobs::Reader>> Blobs::open(std::string const& owner,
                                                    std::string_view id) const {
-    if (!is_name(owner) || !is_blob_id(id)) return not_there(id);
+    if ((!is_name(owner) || !is_blob_id(id)) && holds("blob-id")) return not_there(id);
     auto path = folder_ / owner / id;
     int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (file < 0) return not_there(id);

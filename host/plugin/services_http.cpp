@@ -107,7 +107,7 @@ struct Asker {
     Desk const* desk;
 
     Result<> may_use_blobs() const {
-        if (!manifest.asks_for(PARLEY_HOST_BLOB))
+        if (!manifest.asks_for(PARLEY_HOST_BLOB) && holds("blob-declared"))
             return Error(Fault::denied, "the manifest does not name " PARLEY_HOST_BLOB);
         if (desk && !desk->deps().blobs)
             return Error(Fault::unavailable, "there are no blobs here");
@@ -221,9 +221,11 @@ public:
         auto asked = read_request(request, body, {desk_.spec().file->manifest(), &desk_});
         if (!asked) return fail(PARLEY_HTTP_FAILED, asked.error());
         asked_ = std::move(*asked);
-        told_.method = asked_.out.method;
-        told_.url = asked_.url.origin() + asked_.url.path_and_query;
-        told_.body = asked_.out.body;
+        if (desk_.deps().tape) {
+            told_.method = asked_.out.method;
+            told_.url = asked_.url.origin() + asked_.url.path_and_query;
+            told_.body = asked_.out.body;
+        }
         // Whatever the plugin may have got hold of, it does not leave by itself.
         bool found = holds_secret(asked_.out.origin + asked_.out.path_and_query) ||
                      holds_secret(asked_.out.body);

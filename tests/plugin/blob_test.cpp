@@ -25,7 +25,7 @@ struct BlobRig : Rig {
                           reply->send(std::move(response));
                       }};
 
-    BlobRig() : Rig("zoo") {
+    explicit BlobRig(std::string const& plugin = "zoo") : Rig(plugin) {
         auto opened = Blobs::open(loop, folder.path / "blobs");
         REQUIRE(opened);
         blobs = std::move(*opened);
@@ -189,6 +189,20 @@ TEST_CASE("a good answer becomes a blob, and a bad one is told as it is", "[blob
     CHECK_THAT(rig.get(said.substr(at, 66)), Contains("from the service DONE"));
     CHECK_THAT(rig.http("/none", R"("to_blob":true)"), Contains("DATA from the service"));
     CHECK(rig.files() == 1);
+}
+
+TEST_CASE("a plugin whose manifest names no blobs neither sends one nor gets one", "[blob]") {
+    BlobRig rig("blobless");
+    auto draft = rig.blobs->begin("blobless");
+    REQUIRE(draft);
+    REQUIRE((*draft)->add("its own"));
+    auto blob = (*draft)->finish();
+    REQUIRE(blob);
+    auto is_refused = Contains("the manifest does not name parley.host.blob/1");
+    CHECK_THAT(rig.http("/upload", R"("body_blob":")" + blob->id + "\""), is_refused);
+    CHECK_THAT(rig.http("/", R"("parts":[{"name":"a","blob":")" + blob->id + "\"}]"), is_refused);
+    CHECK_THAT(rig.http("/file", R"("to_blob":true)"), is_refused);
+    CHECK(rig.seen.empty());
 }
 
 TEST_CASE("old blobs are forgotten, and what a crash left unfinished goes at the start", "[blob]") {
