@@ -140,7 +140,17 @@ void Judge::hear(std::uint16_t type, std::uint64_t id, std::string_view body, Ve
         case PARLEY_F_STREAM_WRITE:
             if (!take_number(body, length) || length > body.size()) return;
             look_for_canary("what is written to a stream", body.substr(length), verdict);
-            return hear_write(id, body.substr(0, length), verdict);
+            return hear_write(id, body.substr(0, length), judge_write, verdict);
+        case PARLEY_F_WS_OPEN:
+            if (take_number(body, call)) hear_ws(id, body, verdict);
+            return;
+        case PARLEY_F_WS_WRITE:
+            if (!take_number(body, number) || !take_number(body, length) || length > body.size())
+                return;
+            look_for_canary("a message to a WebSocket", body.substr(length), verdict);
+            return hear_write(id, body.substr(0, length), judge_ws_write, verdict);
+        case PARLEY_F_WS_CLOSE:
+            return look_for_canary("a goodbye", body, verdict);
         case PARLEY_F_KV:
             return look_for_canary("the store", body, verdict);
         case PARLEY_F_BLOB_WRITE:
@@ -165,17 +175,23 @@ void Judge::hear_http(std::string_view request, std::string_view body, Verdict& 
     if (!destination || is("egress-undeclared")) return;
     auto value = parse_json(request);
     auto const* inject = value ? member(*value, "inject") : nullptr;
-    if (!inject || !inject->is_array()) return;
-    for (auto const& one : inject->get_array()) {
+    if (!inject || !names_declared_secrets(to_text(*inject), verdict)) return;
+    if (auto judged = judge_http(spec_, request, body); is("secret-slot") && !judged)
+        complain(verdict, judged.error().what);
+}
+
+bool Judge::names_declared_secrets(std::string_view inject, Verdict& verdict) {
+    auto value = parse_json(inject);
+    if (!value || !value->is_array()) return false;
+    for (auto const& one : value->get_array()) {
         auto field = text_at(one, "secret");
         if (spec_.file->manifest().secret(field)) continue;
         if (is("secret-undeclared"))
             complain(verdict, "it names the secret " + visible(clipped(field, 64)) +
                                   ", which the manifest does not declare");
-        return;
+        return false;
     }
-    if (auto judged = judge_http(spec_, request, body); is("secret-slot") && !judged)
-        complain(verdict, judged.error().what);
+    return true;
 }
 
 void Judge::hear_stream(std::uint64_t id, std::string_view request, Verdict& verdict) {
@@ -185,18 +201,24 @@ void Judge::hear_stream(std::uint64_t id, std::string_view request, Verdict& ver
     if (is("egress-undeclared") && !judged) complain(verdict, judged.error().what);
 }
 
-void Judge::hear_write(std::uint64_t id, std::string_view inject, Verdict& verdict) {
-    auto value = parse_json(inject);
-    if (inject.empty() || !streams_.contains(id) || !value || !value->is_array()) return;
-    for (auto const& one : value->get_array()) {
-        auto field = text_at(one, "secret");
-        if (spec_.file->manifest().secret(field)) continue;
-        if (is("secret-undeclared"))
-            complain(verdict, "it names the secret " + visible(clipped(field, 64)) +
-                                  ", which the manifest does not declare");
+void Judge::hear_ws(std::uint64_t id, std::string_view request, Verdict& verdict) {
+    look_for_canary("the address or a header of a WebSocket", request, verdict);
+    if (streams_.size() < limits::check_streams) streams_[id] = request;
+    auto destination = judge_ws(spec_, without_inject(request));
+    if (is("egress-undeclared") && !destination) complain(verdict, destination.error().what);
+    if (!destination || is("egress-undeclared")) return;
+    auto value = parse_json(request);
+    auto const* inject = value ? member(*value, "inject") : nullptr;
+    if (!inject || !names_declared_secrets(to_text(*inject), verdict)) return;
+    if (auto judged = judge_ws(spec_, request); is("secret-slot") && !judged)
+        complain(verdict, judged.error().what);
+}
+
+void Judge::hear_write(std::uint64_t id, std::string_view inject, JudgeWrite& judge,
+                       Verdict& verdict) {
+    if (inject.empty() || !streams_.contains(id) || !names_declared_secrets(inject, verdict))
         return;
-    }
-    if (auto judged = judge_write(spec_, streams_[id], inject); is("secret-slot") && !judged)
+    if (auto judged = judge(spec_, streams_[id], inject); is("secret-slot") && !judged)
         complain(verdict, judged.error().what);
 }
 

@@ -32,7 +32,13 @@ private:
     void look_for_canary(std::string_view where, std::string_view bytes, Verdict& verdict);
     void hear_http(std::string_view request, std::string_view body, Verdict& verdict);
     void hear_stream(std::uint64_t id, std::string_view request, Verdict& verdict);
-    void hear_write(std::uint64_t id, std::string_view inject, Verdict& verdict);
+    void hear_ws(std::uint64_t id, std::string_view request, Verdict& verdict);
+    // `judge`: what the host would say of the write.
+    using JudgeWrite = Result<>(WorkerSpec const&, std::string_view request,
+                                std::string_view inject);
+    void hear_write(std::uint64_t id, std::string_view inject, JudgeWrite& judge, Verdict& verdict);
+    // The slots of a request or of a write are judged when each secret in them is declared.
+    bool names_declared_secrets(std::string_view inject, Verdict& verdict);
     bool is(std::string_view rule) const;
 
     Rule const& rule_;
@@ -40,7 +46,7 @@ private:
     WorkerSpec const& spec_;
     std::string canary_;
     std::map<std::uint64_t, std::uint32_t> verbs_;  // of calls
-    std::map<std::uint64_t, std::string> streams_;  // what they were opened with
+    std::map<std::uint64_t, std::string> streams_;  // what they, and WebSockets, were opened with
     std::map<std::string, std::unique_ptr<Schema>> schemas_;
     std::set<std::string> said_;
 };

@@ -27,7 +27,8 @@ constexpr std::string_view canary = "canary-3f9c1ab77d02e5-of-parley-plugin-chec
 
 // Services that parley-worker-check can play.
 constexpr std::string_view doubles[] = {PARLEY_HOST_HTTP, PARLEY_HOST_STREAM, PARLEY_HOST_TIMER,
-                                        PARLEY_HOST_KV, PARLEY_HOST_REVEAL, PARLEY_HOST_BLOB};
+                                        PARLEY_HOST_KV,   PARLEY_HOST_REVEAL, PARLEY_HOST_BLOB,
+                                        PARLEY_HOST_WS};
 
 bool is(Rule const& rule, std::string_view name) {
     return rule.name == name;
@@ -42,7 +43,8 @@ std::string reason_to_skip(Rule const& rule, Subject const& subject) {
     for (auto const& id : manifest.needs)
         if (std::find(std::begin(doubles), std::end(doubles), id) == std::end(doubles))
             return "there is no double of " + id;
-    bool goes_out = manifest.asks_for(PARLEY_HOST_HTTP) || manifest.asks_for(PARLEY_HOST_STREAM);
+    bool goes_out = manifest.asks_for(PARLEY_HOST_HTTP) || manifest.asks_for(PARLEY_HOST_STREAM) ||
+                    manifest.asks_for(PARLEY_HOST_WS);
     if ((is(rule, "secret-undeclared") || is(rule, "secret-slot")) && !goes_out && !reveals)
         return "it asks for no service that takes a secret";
     if (is(rule, "secret-canary") && !reveals) return "no secret is ever revealed to it";

@@ -289,8 +289,9 @@ Result<std::string> sample_config(Manifest const& manifest) {
         auto const* properties = member(schema, "properties");
         auto const* property = properties ? member(*properties, rule.from_config) : nullptr;
         if (property && !member(*property, "default"))
-            config[rule.from_config] =
-                rule.stream ? "service.example" : "https://service.example/v1";
+            config[rule.from_config] = rule.stream ? "service.example"
+                                       : rule.ws   ? "wss://service.example/v1"
+                                                   : "https://service.example/v1";
     }
     return resolve_config(manifest, to_text(config));
 }

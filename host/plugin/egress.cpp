@@ -39,7 +39,7 @@ bool is_ip_literal(std::string_view host) {
 Result<EgressRule> admit_http(WorkerSpec const& spec, Url const& url, std::string_view method) {
     bool host_known = false;
     for (auto const& rule : spec.egress) {
-        if (rule.stream || !host_fits(rule, url.host)) continue;
+        if (rule.stream || rule.ws || !host_fits(rule, url.host)) continue;
         host_known = true;
         if (url.port != (rule.port ? rule.port : 443)) continue;
         // Plain HTTP only where the operator wrote it; and what was written as https stays so.
@@ -64,6 +64,16 @@ Result<EgressRule> admit_stream(WorkerSpec const& spec, std::string_view host, s
         return rule;
     }
     return denied("a stream to " + visible(host) + ":" + std::to_string(port) + " is not allowed");
+}
+
+Result<EgressRule> admit_ws(WorkerSpec const& spec, Url const& url) {
+    for (auto const& rule : spec.egress) {
+        if (!rule.ws || !host_fits(rule, url.host)) continue;
+        if (url.port != (rule.port ? rule.port : 443)) continue;
+        // Without TLS only where the operator wrote it; and what was written as wss stays so.
+        if ((url.scheme == "ws") == rule.plain) return rule;
+    }
+    return denied("a WebSocket to " + visible(url.origin()) + " is not allowed");
 }
 
 bool may_connect(WorkerSpec const& spec, EgressRule const& rule, std::string_view host,

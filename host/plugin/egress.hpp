@@ -16,6 +16,7 @@ namespace parley {
 Result<EgressRule> admit_http(WorkerSpec const& spec, Url const& url, std::string_view method);
 Result<EgressRule> admit_stream(WorkerSpec const& spec, std::string_view host, std::uint16_t port,
                                 bool tls);
+Result<EgressRule> admit_ws(WorkerSpec const& spec, Url const& url);
 
 // Asked of the address that the name resolved to, before connecting: `rule` let the name out.
 bool may_connect(WorkerSpec const& spec, EgressRule const& rule, std::string_view host,

@@ -3,6 +3,7 @@
 #include "base/guard.hpp"
 #include "base/secret.hpp"
 #include "base/text.hpp"
+#include "plugin/headers.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -21,12 +22,6 @@ Error bad(std::string what) {
 }
 Error denied(std::string what) {
     return Error(Fault::denied, std::move(what));
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-    auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 bool is_unreserved(char c) {

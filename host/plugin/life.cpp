@@ -286,7 +286,10 @@ void Life::heard(std::uint16_t type, std::uint64_t id, std::string_view body) {
         case PARLEY_F_STREAM_WRITE:
         case PARLEY_F_BLOB_WRITE:
         case PARLEY_F_BLOB_FINISH:
+        case PARLEY_F_WS_WRITE:
             return on_word(type, id, body);
+        case PARLEY_F_WS_CLOSE:
+            return on_goodbye(id, body);
         case PARLEY_F_END:
             if (auto node = operations_.extract(id)) node.mapped()->ended();
             return;
@@ -297,6 +300,7 @@ void Life::heard(std::uint16_t type, std::uint64_t id, std::string_view body) {
         case PARLEY_F_REVEAL:
         case PARLEY_F_BLOB_PUT:
         case PARLEY_F_BLOB_GET:
+        case PARLEY_F_WS_OPEN:
             return on_service(type, id, body);
         default:
             return end("the worker sent a frame of an unknown type");

@@ -83,6 +83,7 @@ private:
     void on_log(std::string_view body);
     void on_service(std::uint16_t type, std::uint64_t id, std::string_view body);
     void on_word(std::uint16_t type, std::uint64_t id, std::string_view body);
+    void on_goodbye(std::uint64_t id, std::string_view body);
     void give_back(std::uint64_t id, Call& call, std::size_t bytes);
     void finish(std::uint64_t id, Result<std::string> result);
     void drop_operations(std::uint64_t call);

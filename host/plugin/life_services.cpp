@@ -26,6 +26,7 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
                           : type == PARLEY_F_REVEAL      ? PARLEY_HOST_REVEAL
                           : type == PARLEY_F_BLOB_PUT    ? PARLEY_HOST_BLOB
                           : type == PARLEY_F_BLOB_GET    ? PARLEY_HOST_BLOB
+                          : type == PARLEY_F_WS_OPEN     ? PARLEY_HOST_WS
                                                          : PARLEY_HOST_TIMER;
     if (!spec_.file->manifest().asks_for(service) && holds("service-declared"))
         return end(std::string("the manifest does not name ") + service);
@@ -39,6 +40,9 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
             break;
         case PARLEY_F_STREAM_OPEN:
             operation = start_stream(*this, call, id, body);
+            break;
+        case PARLEY_F_WS_OPEN:
+            operation = start_ws(*this, call, id, body);
             break;
         case PARLEY_F_TIMER_START:
             if (take_number(body, number)) operation = start_timer(*this, call, id, number);
@@ -67,9 +71,26 @@ void Life::on_word(std::uint16_t type, std::uint64_t id, std::string_view body) 
     auto found = operations_.find(id);
     if (found == operations_.end()) return;  // closed meanwhile by the other side: no lie
     auto operation = found->second;
-    if (operation->service() != (type == PARLEY_F_STREAM_WRITE ? PARLEY_S_STREAM : PARLEY_S_BLOB))
+    auto service = type == PARLEY_F_STREAM_WRITE ? PARLEY_S_STREAM
+                   : type == PARLEY_F_WS_WRITE   ? PARLEY_S_WS
+                                                 : PARLEY_S_BLOB;
+    if (operation->service() != static_cast<std::uint32_t>(service))
         return end("the worker wrote to an operation of another service");
     if (!operation->hear(type, body)) end("the worker wrote with a short frame");
+}
+
+// The last word to a WebSocket.
+void Life::on_goodbye(std::uint64_t id, std::string_view body) {
+    std::uint32_t code = 0;
+    if (!take_number(body, code)) return end("the worker closed with a short frame");
+    if (!PARLEY_WS_CODE_OK(code) || body.size() > PARLEY_WS_REASON_MAX)
+        return end("the worker said goodbye with a code or reason that is none");
+    auto node = operations_.extract(id);
+    if (!node) return;  // closed meanwhile by the other side: no lie
+    if (node.mapped()->service() != PARLEY_S_WS)
+        return end("the worker said goodbye to what is no WebSocket");
+    node.mapped()->say_goodbye(code, body);
+    node.mapped()->ended();
 }
 
 void Life::tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes, bool last) {

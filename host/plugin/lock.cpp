@@ -89,7 +89,7 @@ std::vector<std::string> rights_of(Manifest const& manifest) {
     for (auto const& id : manifest.needs) rights.push_back("service " + id);
     for (auto const& id : manifest.optional) rights.push_back("service " + id);
     for (auto const& rule : manifest.egress) {
-        std::string right = rule.stream ? "stream " : "http ";
+        std::string right = rule.stream ? "stream " : rule.ws ? "websocket " : "http ";
         right += rule.from_config.empty() ? rule.host
                                           : "the address in config " + visible(rule.from_config);
         if (rule.port) right += ":" + std::to_string(rule.port);

@@ -28,7 +28,8 @@ constexpr std::array roles = {
 constexpr std::array services = {
     std::string_view(PARLEY_HOST_HTTP),   std::string_view(PARLEY_HOST_STREAM),
     std::string_view(PARLEY_HOST_TIMER),  std::string_view(PARLEY_HOST_KV),
-    std::string_view(PARLEY_HOST_REVEAL), std::string_view(PARLEY_HOST_BLOB)};
+    std::string_view(PARLEY_HOST_REVEAL), std::string_view(PARLEY_HOST_BLOB),
+    std::string_view(PARLEY_HOST_WS)};
 constexpr std::size_t list_most = 256;    // of anything in a manifest
 constexpr std::size_t words_most = 4096;  // bytes of any one text in it
 
@@ -209,7 +210,7 @@ Result<SecretField> read_secret(json::value const& value, std::string const& whe
 Result<EgressRule> read_egress(json::value const& value, std::string const& where) {
     TRY(reader,
         Reader::open(value, where,
-                     {"host", "from_config", "port", "port_from_config", "methods", "stream"}));
+                     {"host", "from_config", "port", "port_from_config", "methods", "stream", "ws"}));
     EgressRule rule;
     MUST(reader.text("host", rule.host));
     MUST(reader.text("from_config", rule.from_config));
@@ -217,12 +218,15 @@ Result<EgressRule> read_egress(json::value const& value, std::string const& wher
     MUST(reader.number("port", rule.port, 1, 65535));
     MUST(reader.texts("methods", rule.methods));
     MUST(reader.flag("stream", rule.stream));
+    MUST(reader.flag("ws", rule.ws));
     if (rule.host.empty() == rule.from_config.empty())
         return reader.wrong("host", "or from_config must be given, and not both");
     if (!rule.host.empty() && !is_host(rule.host))
         return reader.wrong("host", "is not a lower-case host name");
     if (rule.stream && rule.from_config.empty() && rule.port == 0)
         return reader.wrong("port", "is missing; a stream has no usual one");
+    if (rule.ws && (rule.stream || !rule.methods.empty()))
+        return reader.wrong("ws", "goes with neither stream nor methods");
     if (!rule.port_from_config.empty() && !(rule.stream && !rule.from_config.empty()))
         return reader.wrong("port_from_config", "goes with from_config of a stream only");
     for (auto const& method : rule.methods)

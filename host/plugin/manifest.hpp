@@ -31,10 +31,11 @@ struct EgressRule {
     std::string host;         // exact, or *.suffix; empty when from_config
     std::string from_config;  // config key whose URL (or host, with port beside it) is the target
     std::string port_from_config;  // the key beside it, for a stream
-    bool plain = false;       // the operator wrote http:// there; never set by a manifest
+    bool plain = false;       // the operator wrote http:// or ws:// there; never set by a manifest
     std::uint16_t port = 0;   // 0: 443
     std::vector<std::string> methods;  // empty: any
     bool stream = false;      // a TCP/TLS stream, not HTTP
+    bool ws = false;          // a WebSocket, not HTTP
 };
 struct GrantNeed {
     std::string name;  // `workspace` is the agent's own folder; `command` is the command runner

@@ -5,6 +5,7 @@
 #include "base/schema.hpp"
 #include "base/text.hpp"
 #include "wire/client.hpp"
+#include "wire/websocket.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -68,11 +69,11 @@ Result<std::optional<EgressRule>> from_config(EgressRule rule, json::value const
             return bad("config." + rule.from_config + " is not a host name");
         return std::optional(std::move(rule));
     }
-    auto url = parse_url(text);
+    auto url = rule.ws ? parse_ws_url(text) : parse_url(text);
     if (!url) return bad("config." + rule.from_config + ": " + url.error().what);
     rule.host = url->host;
     rule.port = url->port;
-    rule.plain = url->scheme == "http";
+    rule.plain = url->scheme == "http" || url->scheme == "ws";
     return std::optional(std::move(rule));
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 
-// What the host lends a plugin: HTTP, streams, timers, a small store, blobs. Each request names an
-// open call and is an Operation until its last event. Room-private.
+// What the host lends a plugin: HTTP, streams, WebSockets, timers, a small store, blobs. Each
+// request names an open call and is an Operation until its last event. Room-private.
 #include "base/result.hpp"
+#include "plugin/inject.hpp"
 #include "plugin/worker.hpp"
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace parley {
 
@@ -45,6 +47,8 @@ public:
     virtual ~Operation() = default;
     // A frame for it; false when it is too short to be one.
     virtual bool hear(std::uint16_t /*type*/, std::string_view /*body*/) { return true; }
+    // The last word to a WebSocket.
+    virtual void say_goodbye(std::uint32_t /*code*/, std::string_view /*reason*/) {}
     virtual void drained() {}
     // The plugin has heard enough, or its call is over: nothing more is told.
     virtual void ended() {}
@@ -56,12 +60,18 @@ protected:
     virtual void say(std::uint32_t kind, std::string_view bytes, bool last) {
         desk_.tell(id_, kind, bytes, last);
     }
-    // {"code","message",…} as every service reports a failure.
-    void fail(std::uint32_t kind, Error const& error, bool retryable = false, bool sent = false);
+    // {"code","message",…} as every service reports a failure; `status` where a server answered
+    // one.
+    void fail(std::uint32_t kind, Error const& error, bool retryable = false, bool sent = false,
+              int status = 0);
     // True, and the call is marked, when a secret stands in these bytes.
     bool holds_secret(std::string_view bytes);
     // The same for one direction of a stream, where a secret may lie over two chunks.
     bool stream_holds_secret(std::string_view bytes);
+    // Each secret that is named must be bound, and meant for this host; `place` puts it there.
+    Result<> place_each(
+        std::vector<Placement> const& placements, EgressRule const& rule, std::string const& host,
+        std::function<Result<>(Placement const&, std::string_view secret)> const& place);
 
     Desk& desk_;
     std::uint64_t const call_, id_;
@@ -76,6 +86,8 @@ std::shared_ptr<Operation> start_http(Desk& desk, std::uint64_t call, std::uint6
                                       std::string_view request, std::string_view body);
 std::shared_ptr<Operation> start_stream(Desk& desk, std::uint64_t call, std::uint64_t id,
                                         std::string_view request);
+std::shared_ptr<Operation> start_ws(Desk& desk, std::uint64_t call, std::uint64_t id,
+                                    std::string_view request);
 std::shared_ptr<Operation> start_timer(Desk& desk, std::uint64_t call, std::uint64_t id,
                                        std::uint32_t after_ms);
 std::shared_ptr<Operation> start_reveal(Desk& desk, std::uint64_t call, std::uint64_t id,

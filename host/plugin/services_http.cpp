@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "plugin/blobs.hpp"
 #include "plugin/egress.hpp"
+#include "plugin/headers.hpp"
 #include "plugin/inject.hpp"
 #include "wire/client.hpp"
 
@@ -24,24 +25,6 @@ namespace parley {
 
 namespace {
 
-bool same_name(std::string_view a, std::string_view b) {
-    auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
-    return std::any_of(names.begin(), names.end(),
-                       [name](auto other) { return same_name(name, other); });
-}
-
-bool is_token(std::string_view text) {
-    return !text.empty() && text.size() <= 128 &&
-           text.find_first_not_of(
-               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-               "!#$%&'*+-.^_`|~") == text.npos;
-}
-
 Error bad(std::string what) {
     return Error(Fault::bad_input, std::move(what));
 }
@@ -55,29 +38,6 @@ struct Asked {
     std::size_t bytes_most = limits::egress_body_bytes;
     bool sse = false, to_blob = false;
 };
-
-Result<> read_headers(json::value const& request, Asked& asked) {
-    auto const* headers = member(request, "headers");
-    if (!headers || headers->is_null()) return ok();
-    if (!headers->is_array() || headers->get_array().size() > 64)
-        return bad("headers is not a list, or too long");
-    for (auto const& header : headers->get_array()) {
-        auto const* pair = header.if_array();
-        if (!pair || pair->size() != 2 || !(*pair)[0].is_string() || !(*pair)[1].is_string())
-            return bad("a header is not a pair of texts");
-        std::string name((*pair)[0].get_string()), value((*pair)[1].get_string());
-        if (!is_token(name)) return bad("a header's name is not a token");
-        if (value.find_first_of(std::string_view("\r\n\0", 3)) != value.npos)
-            return bad("the header " + name + " holds a line break");
-        // These are the host's: they decide where the bytes go and where a request ends.
-        if (is_one_of(name, {"host", "content-length", "transfer-encoding", "connection", "upgrade",
-                             "te", "trailer", "expect", "keep-alive", "proxy-authorization",
-                             "proxy-connection"}))
-            return Error(Fault::denied, "the header " + name + " is the host's to set");
-        asked.out.headers.emplace_back(std::move(name), std::move(value));
-    }
-    return ok();
-}
 
 // Between the quotes of a form's header, as browsers write it.
 std::string quoted(std::string_view text) {
@@ -190,7 +150,8 @@ Result<Asked> read_request(std::string_view text, std::string_view body, Asker c
     asked.url = std::move(url);
     asked.out.origin = asked.url.origin();
     asked.out.path_and_query = asked.url.path_and_query;
-    MUST(read_headers(request, asked));
+    TRY(headers, read_headers(request));
+    asked.out.headers = std::move(headers);
     MUST(read_body(request, body, asker, asked));
     auto timeout = int_at(request, "timeout_ms", 60'000);
     auto longest = std::chrono::milliseconds(limits::egress_time).count();
@@ -339,21 +300,10 @@ private:
     }
 
     Result<> place_all(Outgoing& out) {
-        auto const& spec = desk_.spec();
-        auto const& deps = desk_.deps();
-        for (auto const& placement : asked_.placements) {
-            auto const& field = *spec.file->manifest().secret(placement.field);
-            if (!may_receive(field, rule_, asked_.url.host))
-                return Error(Fault::denied,
-                             "the secret " + field.name + " is not meant for " + asked_.url.host);
-            auto name = spec.secrets.find(field.name);
-            if (name == spec.secrets.end() || !deps.secret)
-                return Error(Fault::denied, "the secret " + field.name + " is not bound");
-            TRY(secret, deps.secret(name->second));
-            MUST(place_secret(out, placement, secret.reveal()));
-            if (deps.secret_used) deps.secret_used(name->second, spec.name, asked_.url.host);
-        }
-        return ok();
+        return place_each(asked_.placements, rule_, asked_.url.host,
+                          [&out](Placement const& placement, std::string_view secret) {
+                              return place_secret(out, placement, secret);
+                          });
     }
 
     // A redirect of a host that the operator wrote into the config is handed on as it is.

@@ -3,6 +3,7 @@
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
+#include "plugin/egress.hpp"
 
 #include <parley/frame.h>
 #define PARLEY_HOST_SIDE
@@ -106,7 +107,8 @@ public:
 
 }  // namespace
 
-void Operation::fail(std::uint32_t kind, Error const& error, bool retryable, bool sent) {
+void Operation::fail(std::uint32_t kind, Error const& error, bool retryable, bool sent,
+                     int status) {
     auto self = shared_from_this();
     JsonWriter out;
     out.begin('{').pair("code", code_of(error.fault));
@@ -114,7 +116,9 @@ void Operation::fail(std::uint32_t kind, Error const& error, bool retryable, boo
     auto find = desk_.deps().find_secret;
     bool clean = is_utf8(error.what) && (!find || find(error.what).empty());
     out.pair("message", clean ? std::string_view(error.what) : "(message withheld)");
-    out.key("retryable").boolean(retryable).key("sent").boolean(sent).end('}');
+    out.key("retryable").boolean(retryable).key("sent").boolean(sent);
+    if (status != 0) out.pair("status", status);
+    out.end('}');
     say(kind, out.text(), true);
 }
 
@@ -134,6 +138,25 @@ bool Operation::stream_holds_secret(std::string_view bytes) {
     if (tail_.size() > limits::secret_overlap_bytes)
         tail_.erase(0, tail_.size() - limits::secret_overlap_bytes);
     return found;
+}
+
+Result<> Operation::place_each(
+    std::vector<Placement> const& placements, EgressRule const& rule, std::string const& host,
+    std::function<Result<>(Placement const&, std::string_view secret)> const& place) {
+    auto const& spec = desk_.spec();
+    auto const& deps = desk_.deps();
+    for (auto const& placement : placements) {
+        auto const& field = *spec.file->manifest().secret(placement.field);
+        if (!may_receive(field, rule, host))
+            return Error(Fault::denied, "the secret " + field.name + " is not meant for " + host);
+        auto name = spec.secrets.find(field.name);
+        if (name == spec.secrets.end() || !deps.secret)
+            return Error(Fault::denied, "the secret " + field.name + " is not bound");
+        TRY(secret, deps.secret(name->second));
+        MUST(place(placement, secret.reveal()));
+        if (deps.secret_used) deps.secret_used(name->second, spec.name, host);
+    }
+    return ok();
 }
 
 std::shared_ptr<Operation> start_timer(Desk& desk, std::uint64_t call, std::uint64_t id,

@@ -109,23 +109,12 @@ private:
     }
 
     Result<> place_all(std::string_view inject, std::string& out) {
-        auto const& spec = desk_.spec();
-        auto const& deps = desk_.deps();
         TRY(value, parse_json(inject));
-        TRY(placements, read_placements(&value, spec.file->manifest()));
-        for (auto const& placement : placements) {
-            auto const& field = *spec.file->manifest().secret(placement.field);
-            if (!may_receive(field, rule_, target_.host))
-                return Error(Fault::denied,
-                             "the secret " + field.name + " is not meant for " + target_.host);
-            auto name = spec.secrets.find(field.name);
-            if (name == spec.secrets.end() || !deps.secret)
-                return Error(Fault::denied, "the secret " + field.name + " is not bound");
-            TRY(secret, deps.secret(name->second));
-            MUST(place_in_stream(out, placement, secret.reveal()));
-            if (deps.secret_used) deps.secret_used(name->second, spec.name, target_.host);
-        }
-        return ok();
+        TRY(placements, read_placements(&value, desk_.spec().file->manifest()));
+        return place_each(placements, rule_, target_.host,
+                          [&out](Placement const& placement, std::string_view secret) {
+                              return place_in_stream(out, placement, secret);
+                          });
     }
 
     void on_open(std::string peer, bool tls) {

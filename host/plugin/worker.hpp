@@ -133,11 +133,13 @@ public:
 Result<std::vector<EgressRule>> resolve_egress(Manifest const& manifest, std::string const& config,
                                                std::optional<std::vector<std::string>> const& narrowed);
 // What the host would say of a plugin's wish, before any name is resolved or byte sent: for those who
-// check plugins. `request` is what PARLEY_F_HTTP_START or PARLEY_F_STREAM_OPEN carries; `inject` of a
-// write may be empty.
+// check plugins. `request` is what PARLEY_F_HTTP_START, PARLEY_F_STREAM_OPEN or PARLEY_F_WS_OPEN carries;
+// `inject` of a write may be empty.
 Result<> judge_http(WorkerSpec const& spec, std::string_view request, std::string_view body);
 Result<> judge_stream(WorkerSpec const& spec, std::string_view request);
 Result<> judge_write(WorkerSpec const& spec, std::string_view request, std::string_view inject);
+Result<> judge_ws(WorkerSpec const& spec, std::string_view request);
+Result<> judge_ws_write(WorkerSpec const& spec, std::string_view request, std::string_view inject);
 
 // Two JSON objects, the second laid over the first key by key.
 Result<std::string> lay_over(std::string const& base, std::string const& over);

@@ -1,60 +1,30 @@
 #include "wire/stream.hpp"
 
 #include "base/limits.hpp"
-#include "wire/curl_module.hpp"
-
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/ssl.hpp>
+#include "wire/dial.hpp"
 
 #include <array>
-#include <optional>
-#include <vector>
 
 namespace parley {
 namespace {
 
 namespace asio = boost::asio;
 namespace ssl = boost::asio::ssl;
-using tcp = asio::ip::tcp;
 using boost::system::error_code;
-
-Error failed(std::string const& what, error_code const& error) {
-    return Error(Fault::peer_failed, what + ": " + error.message());
-}
-
-Result<std::shared_ptr<ssl::context>> make_context(std::string const& ca_file) {
-    auto context = std::make_shared<ssl::context>(ssl::context::tls_client);
-    error_code error;
-    SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
-    context->set_verify_mode(ssl::verify_peer, error);
-    if (!error && ca_file.empty()) context->set_default_verify_paths(error);
-    if (!error && !ca_file.empty()) context->load_verify_file(ca_file, error);
-    if (error) return failed("TLS: the trusted certificates cannot be read", error);
-    return context;
-}
-
-// Reading the system's store takes 40 ms, so it is read once, and only when it is wanted.
-Result<std::shared_ptr<ssl::context>> context_for(std::string const& ca_file) {
-    if (!ca_file.empty()) return make_context(ca_file);
-    static auto const system = make_context("");
-    return system;
-}
 
 // What lives until the last pending operation is over; the Stream is only its handle.
 class Line final : public std::enable_shared_from_this<Line> {
 public:
     Line(Loop& loop, StreamTarget target, AddressCheck may_connect, StreamSink sink)
         : loop_(loop),
-          target_(std::move(target)),
-          may_connect_(std::move(may_connect)),
+          target_(target),
           sink_(std::move(sink)),
-          socket_(loop.context()),
-          resolver_(loop.context()) {}
+          dial_(std::make_shared<Dial>(loop, std::move(target), std::move(may_connect))) {}
 
     void begin() {
-        loop_.post([me = shared_from_this()] { me->resolve(); });
+        dial_->begin([me = shared_from_this()](Result<> reached) {
+            reached ? me->opened() : me->end(std::move(reached));
+        });
         timer_ = loop_.after(target_.connect_timeout, [weak = weak_from_this()] {
             auto me = weak.lock();
             if (me && !me->open_) me->end(Error(Fault::timed_out, "no connection in time"));
@@ -103,86 +73,10 @@ private:
         return count;
     }
 
-    // Each step of opening leads to the next; any of them may end it.
-    void resolve() {
-        if (is_over_) return;
-        if (target_.host.empty() || target_.host.size() > 253 ||
-            target_.host.find('\0') != std::string::npos || target_.port == 0)
-            return end(Error(Fault::bad_input, "the target has no well-formed host and port"));
-        error_code error;
-        auto address = asio::ip::make_address(target_.host, error);
-        if (!error) {
-            candidates_.emplace_back(address, target_.port);
-            return choose();
-        }
-        resolver_.async_resolve(
-            target_.host, std::to_string(target_.port), tcp::resolver::numeric_service,
-            [me = shared_from_this()](error_code problem, tcp::resolver::results_type found) {
-                if (me->is_over_) return;
-                if (problem)
-                    return me->end(failed("'" + me->target_.host + "' is not found", problem));
-                for (auto const& entry : found) me->candidates_.push_back(entry.endpoint());
-                me->choose();
-            });
-    }
-
-    // Only what was resolved here is checked, and only what was checked is connected to.
-    void choose() {
-        std::erase_if(candidates_, [this](tcp::endpoint const& endpoint) {
-            return !may_connect_ || !may_connect_(endpoint.address().to_string(), endpoint.port());
-        });
-        if (is_over_) return;
-        if (candidates_.empty())
-            return end(
-                Error(Fault::denied, "no address of '" + target_.host + "' may be connected to"));
-        connect(0);
-    }
-
-    void connect(std::size_t which) {
-        error_code ignored;
-        socket_.close(ignored);
-        socket_.async_connect(
-            candidates_[which], [me = shared_from_this(), which](error_code problem) {
-                if (me->is_over_) return;
-                if (problem && which + 1 < me->candidates_.size()) return me->connect(which + 1);
-                if (problem) return me->end(failed("'" + me->target_.host + "'", problem));
-                error_code no_matter;
-                me->socket_.set_option(tcp::no_delay(true), no_matter);
-                me->socket_.set_option(asio::socket_base::keep_alive(true), no_matter);
-                me->target_.tls ? me->shake_hands() : me->opened();
-            });
-    }
-
-    void shake_hands() {
-        auto file = target_.ca_file.empty() ? ca_file_from_environment() : target_.ca_file;
-        auto context = context_for(file);
-        if (!context) return end(std::move(context).error());
-        context_ = *context;
-        tls_.emplace(socket_, *context_);
-        error_code error;
-        tls_->set_verify_callback(ssl::host_name_verification(target_.host), error);
-        error_code not_ip;
-        asio::ip::make_address(target_.host, not_ip);
-        // SNI carries names only.
-        if (not_ip && !SSL_set_tlsext_host_name(tls_->native_handle(), target_.host.c_str()))
-            return end(Error(Fault::bad_input, "TLS does not take this host name"));
-        if (error) return end(failed("TLS", error));
-        tls_->async_handshake(ssl::stream_base::client,
-                              [me = shared_from_this()](error_code problem) {
-                                  if (me->is_over_) return;
-                                  if (problem) return me->end(failed("TLS", problem));
-                                  me->opened();
-                              });
-    }
-
     void opened() {
         open_ = true;
         timer_.reset();
-        error_code error;
-        auto endpoint = socket_.remote_endpoint(error);
-        auto peer = error ? std::string()
-                          : endpoint.address().to_string() + ":" + std::to_string(endpoint.port());
-        if (sink_.on_open) sink_.on_open(std::move(peer), target_.tls);
+        if (sink_.on_open) sink_.on_open(dial_->peer(), target_.tls);
         if (is_over_) return;
         if (!waiting_.empty() && !is_writing_) write_some();
         if (!is_paused_ && !is_reading_) read_some();
@@ -190,19 +84,16 @@ private:
 
     void read_some() {
         is_reading_ = true;
-        auto done = [me = shared_from_this()](error_code error, std::size_t count) {
-            me->is_reading_ = false;
-            if (me->is_over_) return;
-            me->held_ = count;
-            if (error)
-                me->end_read(error);
-            else if (!me->is_paused_)
-                me->deliver_held();
-        };
-        if (tls_)
-            tls_->async_read_some(asio::buffer(buffer_), std::move(done));
-        else
-            socket_.async_read_some(asio::buffer(buffer_), std::move(done));
+        dial_->async_read_some(asio::buffer(buffer_),
+                               [me = shared_from_this()](error_code error, std::size_t count) {
+                                   me->is_reading_ = false;
+                                   if (me->is_over_) return;
+                                   me->held_ = count;
+                                   if (error)
+                                       me->end_read(error);
+                                   else if (!me->is_paused_)
+                                       me->deliver_held();
+                               });
     }
 
     void deliver_held() {
@@ -228,8 +119,7 @@ private:
             gone_ = 0;
         }
         if (gone_ == going_.size()) {
-            error_code ignored;
-            if (is_leaving_) socket_.shutdown(tcp::socket::shutdown_send, ignored);
+            if (is_leaving_) dial_->say_no_more();
             return;
         }
         is_writing_ = true;
@@ -241,10 +131,7 @@ private:
             me->write_some();
         };
         auto bytes = asio::buffer(going_.data() + gone_, going_.size() - gone_);
-        if (tls_)
-            tls_->async_write_some(bytes, std::move(done));
-        else
-            socket_.async_write_some(bytes, std::move(done));
+        dial_->async_write_some(bytes, std::move(done));
     }
 
     void end(Result<> why) {
@@ -262,20 +149,13 @@ private:
     }
     void shut() {
         timer_.reset();
-        resolver_.cancel();
-        error_code ignored;
-        socket_.close(ignored);
+        dial_->cut();
     }
 
     Loop& loop_;
     StreamTarget target_;
-    AddressCheck may_connect_;
     StreamSink sink_;
-    tcp::socket socket_;
-    tcp::resolver resolver_;
-    std::shared_ptr<ssl::context> context_;  // shared with other lines
-    std::optional<ssl::stream<tcp::socket&>> tls_;
-    std::vector<tcp::endpoint> candidates_;
+    std::shared_ptr<Dial> dial_;  // shared with its own pending operations
     Loop::Handle timer_;
     bool open_ = false, is_over_ = false, is_leaving_ = false, is_paused_ = false,
          is_reading_ = false, is_writing_ = false;

@@ -20,7 +20,8 @@ constexpr char const* sink_ids[] = {"",
                                     PARLEY_SINK_TIMER,
                                     PARLEY_SINK_KV,
                                     PARLEY_SINK_REVEAL,
-                                    PARLEY_SINK_BLOB};
+                                    PARLEY_SINK_BLOB,
+                                    PARLEY_SINK_WS};
 constexpr std::size_t log_line_bytes = 8192;
 constexpr std::size_t operations_most =
     64;  // as the host counts; it ends a worker that goes beyond
@@ -39,6 +40,8 @@ bool is_last(std::uint32_t service, std::uint32_t kind) {
             return kind == PARLEY_STREAM_CLOSED;
         case PARLEY_S_BLOB:
             return kind == PARLEY_BLOB_DONE || kind == PARLEY_BLOB_FAILED;
+        case PARLEY_S_WS:
+            return kind == PARLEY_WS_CLOSED || kind == PARLEY_WS_FAILED;
         default:
             return true;
     }
@@ -134,6 +137,46 @@ struct HostFunctions {
         });
     }
 
+    static parley_status ws_open(parley_host const* host, parley_id call, char const* request,
+                                 std::size_t size, parley_id* operation) {
+        auto& plugin = of(host);
+        if (size > PARLEY_FRAME_BODY_MAX) return PARLEY_E_LIMIT;
+        parley_status status = PARLEY_OK;
+        std::lock_guard lock(plugin.mutex_);
+        *operation = plugin.open_operation(call, PARLEY_S_WS, status);
+        if (status != PARLEY_OK) return status;
+        plugin.link_.send(PARLEY_F_WS_OPEN, *operation, {bytes_of(call), view(request, size)});
+        return PARLEY_OK;
+    }
+
+    static parley_status ws_write(parley_host const* host, parley_id operation, std::uint32_t kind,
+                                  char const* bytes, std::size_t size, char const* inject,
+                                  std::size_t inject_size) {
+        auto& plugin = of(host);
+        if (kind != PARLEY_WS_TEXT && kind != PARLEY_WS_BINARY) return PARLEY_E_INVALID;
+        if (inject_size > PARLEY_FRAME_BODY_MAX) return PARLEY_E_LIMIT;
+        auto length = inject ? static_cast<std::uint32_t>(inject_size) : 0u;
+        return plugin.write(operation, PARLEY_S_WS, size, [&] {
+            plugin.link_.send(
+                PARLEY_F_WS_WRITE, operation,
+                {bytes_of(kind), bytes_of(length), view(inject, length), view(bytes, size)});
+        });
+    }
+
+    static parley_status ws_close(parley_host const* host, parley_id operation, std::uint32_t code,
+                                  char const* reason, std::size_t size) {
+        auto& plugin = of(host);
+        if (!PARLEY_WS_CODE_OK(code)) return PARLEY_E_INVALID;
+        if (size > PARLEY_WS_REASON_MAX) return PARLEY_E_LIMIT;
+        std::lock_guard lock(plugin.mutex_);
+        auto found = plugin.operations_.find(operation);
+        if (found == plugin.operations_.end()) return PARLEY_E_STALE;
+        if (found->second.service != PARLEY_S_WS) return PARLEY_E_INVALID;
+        plugin.operations_.erase(found);
+        plugin.link_.send(PARLEY_F_WS_CLOSE, operation, {bytes_of(code), view(reason, size)});
+        return PARLEY_OK;
+    }
+
     static parley_status timer_start(parley_host const* host, parley_id call,
                                      std::uint32_t after_ms, parley_id* operation) {
         auto& plugin = of(host);
@@ -226,6 +269,7 @@ struct HostFunctions {
 void const* HostFunctions::get_interface(parley_host const* host, char const* id) {
     static constexpr parley_host_http_v1 http{sizeof http, 0, http_start, end};
     static constexpr parley_host_stream_v1 stream{sizeof stream, 0, stream_open, stream_write, end};
+    static constexpr parley_host_ws_v1 ws{sizeof ws, 0, ws_open, ws_write, ws_close};
     static constexpr parley_host_timer_v1 timer{sizeof timer, 0, timer_start, end};
     static constexpr parley_host_kv_v1 store{sizeof store, 0, kv_get, kv_put, kv_remove};
     static constexpr parley_host_reveal_v1 reveal{sizeof reveal, 0, reveal_get};
@@ -235,6 +279,7 @@ void const* HostFunctions::get_interface(parley_host const* host, char const* id
     std::string_view asked(id);
     if (asked == PARLEY_HOST_HTTP) return &http;
     if (asked == PARLEY_HOST_STREAM) return &stream;
+    if (asked == PARLEY_HOST_WS) return &ws;
     if (asked == PARLEY_HOST_TIMER) return &timer;
     if (asked == PARLEY_HOST_KV) return &store;
     if (asked == PARLEY_HOST_REVEAL) return &reveal;
@@ -286,8 +331,9 @@ bool Plugin::create(std::string const& path, std::string_view config) {
                           std::string("the plugin declares ") + role_ids[kind] + " but lacks it");
     }
     for (unsigned kind = 1; kind < std::size(sink_ids); ++kind)
-        sinks_[kind] =
-            static_cast<parley_event_sink_v1 const*>(entry_->get_interface(self_, sink_ids[kind]));
+        if (*sink_ids[kind])
+            sinks_[kind] = static_cast<parley_event_sink_v1 const*>(
+                entry_->get_interface(self_, sink_ids[kind]));
     ack_sink_ =
         static_cast<parley_ack_sink_v1 const*>(entry_->get_interface(self_, PARLEY_SINK_ACK));
     flow_sink_ =

@@ -59,7 +59,7 @@ private:
     parley_entry const* entry_ = nullptr;
     void* self_ = nullptr;
     void const* roles_[5] = {};
-    parley_event_sink_v1 const* sinks_[7] = {};
+    parley_event_sink_v1 const* sinks_[8] = {};
     parley_ack_sink_v1 const* ack_sink_ = nullptr;
     parley_flow_sink_v1 const* flow_sink_ = nullptr;
 

@@ -66,6 +66,11 @@ pub mod abi {
     pub const PARLEY_KV_DONE: u32 = 1;
     pub const PARLEY_KV_MISSING: u32 = 2;
     pub const PARLEY_KV_FAILED: u32 = 3;
+    pub const PARLEY_WS_OPENED: u32 = 1;
+    pub const PARLEY_WS_TEXT: u32 = 2;
+    pub const PARLEY_WS_BINARY: u32 = 3;
+    pub const PARLEY_WS_CLOSED: u32 = 4;
+    pub const PARLEY_WS_FAILED: u32 = 5;
     pub const PARLEY_REVEAL_DONE: u32 = 1;
     pub const PARLEY_REVEAL_FAILED: u32 = 2;
     pub const PARLEY_BLOB_DATA: u32 = 1;
@@ -276,6 +281,35 @@ pub mod abi {
     }
 
     #[repr(C)]
+    pub struct parley_host_ws_v1 {
+        pub struct_size: u32,
+        pub reserved0: u32,
+        pub open: unsafe extern "C" fn(
+            host: *const parley_host,
+            call: parley_id,
+            request: *const c_char,
+            size: usize,
+            operation: *mut parley_id,
+        ) -> parley_status,
+        pub write: unsafe extern "C" fn(
+            host: *const parley_host,
+            operation: parley_id,
+            kind: u32,
+            bytes: *const c_char,
+            size: usize,
+            inject: *const c_char,
+            inject_size: usize,
+        ) -> parley_status,
+        pub close: unsafe extern "C" fn(
+            host: *const parley_host,
+            operation: parley_id,
+            code: u32,
+            reason: *const c_char,
+            size: usize,
+        ) -> parley_status,
+    }
+
+    #[repr(C)]
     pub struct parley_host_reveal_v1 {
         pub struct_size: u32,
         pub reserved0: u32,
@@ -327,6 +361,7 @@ pub mod abi {
         assert!(size_of::<parley_host_http_v1>() == 24 && size_of::<parley_host_stream_v1>() == 32);
         assert!(size_of::<parley_host_timer_v1>() == 24 && size_of::<parley_host_kv_v1>() == 32);
         assert!(size_of::<parley_host_reveal_v1>() == 16 && size_of::<parley_host_blob_v1>() == 48);
+        assert!(size_of::<parley_host_ws_v1>() == 32);
     };
 }
 
@@ -1109,16 +1144,16 @@ pub struct HttpRequest {
     pub inject: Vec<Inject>,
 }
 
+fn headers_json(headers: &[(String, String)]) -> Json {
+    let pair = |(name, value): &(String, String)| Json::from(vec![name.as_str(), value.as_str()]);
+    Json::Array(headers.iter().map(pair).collect())
+}
+
 impl HttpRequest {
     fn to_json(&self) -> Json {
         let method = if self.method.is_empty() { "GET" } else { self.method.as_str() };
-        let headers: Vec<Json> = self
-            .headers
-            .iter()
-            .map(|(name, value)| Json::from(vec![name.as_str(), value.as_str()]))
-            .collect();
         let mut out = Json::object().with("method", method).with("url", self.url.as_str());
-        out = out.with("headers", Json::Array(headers));
+        out = out.with("headers", headers_json(&self.headers));
         if self.timeout_ms > 0 {
             out = out.with("timeout_ms", self.timeout_ms);
         }
@@ -1172,6 +1207,50 @@ pub enum StreamEvent<'a> {
     Closed(Option<Failure>),
 }
 
+/// A WebSocket to be opened. `..Default::default()` fills the rest.
+#[derive(Clone, Debug, Default)]
+pub struct WebSocketRequest {
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    /// Offered, the first one preferred.
+    pub subprotocols: Vec<String>,
+    /// Until it is open; 0: the host's own.
+    pub timeout_ms: u32,
+    /// Of one message that comes; 0: the host's own.
+    pub max_bytes: u64,
+    pub inject: Vec<Inject>,
+}
+
+impl WebSocketRequest {
+    fn to_json(&self) -> Json {
+        let offered: Vec<&str> = self.subprotocols.iter().map(String::as_str).collect();
+        let mut out = Json::object().with("url", self.url.as_str());
+        out = out.with("headers", headers_json(&self.headers)).with("subprotocols", offered);
+        if self.timeout_ms > 0 {
+            out = out.with("timeout_ms", self.timeout_ms);
+        }
+        if self.max_bytes > 0 {
+            out = out.with("max_bytes", self.max_bytes);
+        }
+        if !self.inject.is_empty() {
+            out = out.with("inject", inject_json(&self.inject));
+        }
+        out
+    }
+}
+
+/// What comes of a WebSocket. `Closed` or `Failed` comes last, unless it is closed or stopped.
+#[derive(Debug)]
+pub enum WebSocketEvent<'a> {
+    Opened { subprotocol: &'a str },
+    /// One whole message.
+    Text(&'a str),
+    Binary(&'a [u8]),
+    /// The peer's goodbye; code 1005 when it gave none.
+    Closed { code: u16, reason: &'a str },
+    Failed(Failure),
+}
+
 /// What the store answers to get: the value, or nothing when there is no such key; after put and
 /// remove an empty value.
 pub type KvAnswer = Result<Option<Vec<u8>>, Failure>;
@@ -1182,6 +1261,7 @@ enum Service {
     Stream,
     Timer,
     Kv,
+    Ws,
 }
 
 type OnEvent<P> = Box<dyn FnMut(&mut P, &Call, u32, &[u8]) -> Outcome + Send>;
@@ -1215,6 +1295,9 @@ impl<P> Shared<P> {
                 Service::Timer => host
                     .service::<parley_host_timer_v1>(HOST_TIMER)
                     .map(|table| (table.stop)(host.0, operation)),
+                Service::Ws => host
+                    .service::<parley_host_ws_v1>(HOST_WS)
+                    .map(|table| (table.close)(host.0, operation, 1000, chars(b""), 0)),
                 Service::Kv => None,
             };
         }
@@ -1247,6 +1330,7 @@ const HOST_HTTP: &str = "parley.host.http/1\0";
 const HOST_STREAM: &str = "parley.host.stream/1\0";
 const HOST_TIMER: &str = "parley.host.timer/1\0";
 const HOST_KV: &str = "parley.host.kv/1\0";
+const HOST_WS: &str = "parley.host.ws/1\0";
 
 /// What the host lends, valid as long as the plugin. A service that the manifest does not name
 /// answers as unsupported. Callbacks come on the strand, with the plugin and the call.
@@ -1334,6 +1418,45 @@ impl<P: Plugin> Host<P> {
                     let failed = !why["code"].is_null();
                     let failure = if failed { Some(Failure::from_json(&why)) } else { None };
                     on_event(plugin, call, StreamEvent::Closed(failure))
+                }
+                _ => Ok(()),
+            }),
+        )
+    }
+
+    /// Opens a WebSocket under a call. Messages may be written before it is open: they wait.
+    pub fn ws(
+        &self, call: &Call, request: WebSocketRequest,
+        mut on_event: impl FnMut(&mut P, &Call, WebSocketEvent) -> Outcome + Send + 'static,
+    ) -> Result<Operation<P>, Failure> {
+        let text = request.to_json().to_string();
+        self.start(
+            Service::Ws,
+            call,
+            "WebSocket",
+            HOST_WS,
+            |sockets: &parley_host_ws_v1, host, id, operation| unsafe {
+                (sockets.open)(host, id, chars(text.as_bytes()), text.len(), operation)
+            },
+            Box::new(move |plugin, call, kind, bytes| match kind {
+                PARLEY_WS_OPENED => {
+                    let opened = Json::parse(bytes).unwrap_or(Json::Null);
+                    let subprotocol = opened["subprotocol"].text().unwrap_or("");
+                    on_event(plugin, call, WebSocketEvent::Opened { subprotocol })
+                }
+                PARLEY_WS_TEXT => {
+                    let text = std::str::from_utf8(bytes).unwrap_or("");
+                    on_event(plugin, call, WebSocketEvent::Text(text))
+                }
+                PARLEY_WS_BINARY => on_event(plugin, call, WebSocketEvent::Binary(bytes)),
+                PARLEY_WS_CLOSED => {
+                    let said = Json::parse(bytes).unwrap_or(Json::Null);
+                    let code = said["code"].integer().unwrap_or(1005) as u16;
+                    let reason = said["reason"].text().unwrap_or("");
+                    on_event(plugin, call, WebSocketEvent::Closed { code, reason })
+                }
+                PARLEY_WS_FAILED => {
+                    on_event(plugin, call, WebSocketEvent::Failed(failure_from(bytes)))
                 }
                 _ => Ok(()),
             }),
@@ -1463,6 +1586,39 @@ impl<P> Operation<P> {
         Emit::from_status(unsafe {
             (table.write)(host.0, self.id, chars(bytes), bytes.len(), slots, places.len())
         })
+    }
+    /// For a WebSocket: queues one whole text message, as `write` does.
+    pub fn write_text(&self, text: &str, inject: &[Inject]) -> Emit {
+        self.write_message(PARLEY_WS_TEXT, text.as_bytes(), inject)
+    }
+    /// For a WebSocket: the same for a binary message.
+    pub fn write_binary(&self, bytes: &[u8], inject: &[Inject]) -> Emit {
+        self.write_message(PARLEY_WS_BINARY, bytes, inject)
+    }
+    fn write_message(&self, kind: u32, bytes: &[u8], inject: &[Inject]) -> Emit {
+        let host = self.shared.lender;
+        let table = match host.service::<parley_host_ws_v1>(HOST_WS) {
+            Some(table) if self.service == Service::Ws => table,
+            _ => return Emit::Refused,
+        };
+        let places =
+            if inject.is_empty() { String::new() } else { inject_json(inject).to_string() };
+        let slots = if inject.is_empty() { std::ptr::null() } else { chars(places.as_bytes()) };
+        Emit::from_status(unsafe {
+            (table.write)(host.0, self.id, kind, chars(bytes), bytes.len(), slots, places.len())
+        })
+    }
+    /// For a WebSocket: what was written leaves first, then a goodbye with that code (1000, 1001 or
+    /// 3000 to 4999) and at most 123 bytes of reason. No callback comes any more.
+    pub fn close(&self, code: u16, reason: &str) {
+        let host = self.shared.lender;
+        if self.service == Service::Ws {
+            if let Some(table) = host.service::<parley_host_ws_v1>(HOST_WS) {
+                let bytes = reason.as_bytes();
+                unsafe { (table.close)(host.0, self.id, code.into(), chars(bytes), bytes.len()) };
+            }
+        }
+        self.stop();
     }
 }
 
@@ -1626,6 +1782,7 @@ pub mod line {
         on_stream Stream PARLEY_STREAM_CLOSED;
         on_timer Timer PARLEY_TIMER_FIRED;
         on_kv Kv PARLEY_KV_DONE;
+        on_ws Ws PARLEY_WS_CLOSED;
     }
 
     // Tells the plugin something of a call that is open.
@@ -1708,6 +1865,7 @@ pub mod line {
             const STREAM: parley_event_sink_v1;
             const TIMER: parley_event_sink_v1;
             const KV: parley_event_sink_v1;
+            const WS: parley_event_sink_v1;
             const ACK: parley_ack_sink_v1;
             const FLOW: parley_flow_sink_v1;
         }
@@ -1716,19 +1874,21 @@ pub mod line {
             const STREAM: parley_event_sink_v1 = of(on_stream::<P>);
             const TIMER: parley_event_sink_v1 = of(on_timer::<P>);
             const KV: parley_event_sink_v1 = of(on_kv::<P>);
+            const WS: parley_event_sink_v1 = of(on_ws::<P>);
             const ACK: parley_ack_sink_v1 =
                 parley_ack_sink_v1 { struct_size: 16, reserved0: 0, on_ack: on_ack::<P> };
             const FLOW: parley_flow_sink_v1 =
                 parley_flow_sink_v1 { struct_size: 16, reserved0: 0, on_resume: on_resume::<P> };
         }
         let (http, stream): (&'static _, &'static _) = (&P::HTTP, &P::STREAM);
-        let (timer, kv): (&'static _, &'static _) = (&P::TIMER, &P::KV);
+        let (timer, kv, ws): (&'static _, &'static _, &'static _) = (&P::TIMER, &P::KV, &P::WS);
         let (ack, flow): (&'static _, &'static _) = (&P::ACK, &P::FLOW);
         match id {
             "parley.http-sink/1" => http as *const _ as *const c_void,
             "parley.stream-sink/1" => stream as *const _ as *const c_void,
             "parley.timer-sink/1" => timer as *const _ as *const c_void,
             "parley.kv-sink/1" => kv as *const _ as *const c_void,
+            "parley.ws-sink/1" => ws as *const _ as *const c_void,
             "parley.ack-sink/1" => ack as *const _ as *const c_void,
             "parley.flow-sink/1" => flow as *const _ as *const c_void,
             _ => std::ptr::null(),

@@ -171,6 +171,44 @@ TEST_CASE("a stream writes, reads, injects and reports its end", "[layer]") {
     CHECK(host.call(id).answer()["message"].text() == "reset");
 }
 
+TEST_CASE("a WebSocket is opened, written to, heard and left with a goodbye", "[layer]") {
+    TestHost host(GENERATE(in_cpp, in_rust));
+    auto const id = host.start(Verb::skill_invoke, ask("ws"));
+    auto& link = host.sockets.at(0);
+    CHECK(link.request["url"].text() == "wss://socket.example/x");
+    CHECK(link.request["headers"].raw() == R"([["A","b"]])");
+    CHECK(link.request["subprotocols"].raw() == R"(["talk.1"])");
+    CHECK(link.request["max_bytes"].integer() == 1000);
+    CHECK(link.request["inject"].raw() == R"([{"slot":"query:key","secret":"key"}])");
+    host.ws_opened(link, "talk.1");
+    CHECK(link.texts.at(0) == R"({"spoken":"talk.1","token":""})");
+    CHECK(link.injects.at(0).raw() == R"([{"slot":"body:/token","secret":"key"}])");
+    host.ws_binary(link, std::string_view("\0\xff", 2));
+    CHECK(link.binaries.at(0) == std::string_view("\0\xff", 2));
+    host.ws_text(link, "bye");
+    CHECK(link.texts.at(1) == "bye");
+    CHECK(link.texts.size() == 2);
+    CHECK(link.code == 4001);
+    CHECK(link.reason == "so long");
+    CHECK(host.call(id).answer()["open"].raw() == "false");
+}
+
+TEST_CASE("how a WebSocket ended reaches its author", "[layer]") {
+    TestHost host(GENERATE(in_cpp, in_rust));
+    auto const left = host.start(Verb::skill_invoke, ask("ws"));
+    host.ws_opened(host.sockets.at(0));
+    host.ws_closed(host.sockets.at(0), 1001, "restart");
+    CHECK(host.call(left).answer()["code"].integer() == 1001);
+    CHECK(host.call(left).answer()["reason"].text() == "restart");
+    auto const refused = host.start(Verb::skill_invoke, ask("ws"));
+    host.ws_failed(host.sockets.at(1), R"({"code":"peer","message":"answered 401","sent":true})");
+    CHECK(host.call(refused).status == PARLEY_E_PEER);
+    CHECK(host.call(refused).answer()["message"].text() == "answered 401");
+    auto const cancelled = host.start(Verb::skill_invoke, ask("ws"));
+    host.cancel(cancelled);
+    CHECK(host.sockets.at(2).code == 1000);
+}
+
 TEST_CASE("only verbs that the author wrote are offered", "[layer]") {
     TestHost host(GENERATE(in_cpp, in_rust));
     CHECK(host.offers(Verb::channel_run));

@@ -20,6 +20,7 @@ static_assert(PARLEY_SINK_KV == "parley.kv-sink/1"sv);
 static_assert(PARLEY_SINK_ACK == "parley.ack-sink/1"sv);
 static_assert(PARLEY_SINK_FLOW == "parley.flow-sink/1"sv);
 static_assert(PARLEY_SINK_REVEAL == "parley.reveal-sink/1"sv);
+static_assert(PARLEY_SINK_WS == "parley.ws-sink/1"sv);
 static_assert(PARLEY_HOST_HTTP == "parley.host.http/1"sv);
 static_assert(PARLEY_HOST_STREAM == "parley.host.stream/1"sv);
 static_assert(PARLEY_HOST_TIMER == "parley.host.timer/1"sv);
@@ -27,6 +28,7 @@ static_assert(PARLEY_HOST_KV == "parley.host.kv/1"sv);
 static_assert(PARLEY_HOST_REVEAL == "parley.host.reveal/1"sv);
 static_assert(PARLEY_SINK_BLOB == "parley.blob-sink/1"sv);
 static_assert(PARLEY_HOST_BLOB == "parley.host.blob/1"sv);
+static_assert(PARLEY_HOST_WS == "parley.host.ws/1"sv);
 
 // One spelling for each function that crosses the line: a changed parameter changes the type.
 static_assert(std::is_same_v<parley_start_fn, parley_status (*)(void*, parley_id, std::uint32_t,
@@ -45,6 +47,14 @@ static_assert(std::is_same_v<decltype(parley_host_http_v1::start),
 static_assert(std::is_same_v<decltype(parley_host_stream_v1::write),
                              parley_status (*)(parley_host const*, parley_id, char const*,
                                                std::size_t, char const*, std::size_t)>);
+
+static_assert(
+    std::is_same_v<decltype(parley_host_ws_v1::write),
+                   parley_status (*)(parley_host const*, parley_id, std::uint32_t, char const*,
+                                     std::size_t, char const*, std::size_t)>);
+static_assert(std::is_same_v<decltype(parley_host_ws_v1::close),
+                             parley_status (*)(parley_host const*, parley_id, std::uint32_t,
+                                               char const*, std::size_t)>);
 
 TEST_CASE("the layout of ABI 1.0 is the golden one, in C11 and in C++20", "[layout]") {
     REQUIRE(parley_layout_holds_in_c() == static_cast<int>(sizeof(parley_entry)));

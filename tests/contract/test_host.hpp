@@ -80,6 +80,17 @@ struct StreamLink {
     bool open = true;
 };
 
+struct WsLink {
+    parley_id id = 0, call = 0;
+    Json request;
+    std::vector<std::string> texts, binaries;  // what the plugin wrote, one by one
+    std::vector<Json> injects;                 // one for each text; missing where there was none
+    std::uint32_t code = 0;                    // of the plugin's goodbye
+    std::string reason;
+    parley_status write_answer = PARLEY_OK;
+    bool open = true;
+};
+
 struct TimerRecord {
     parley_id id = 0, call = 0;
     std::uint64_t due_ms = 0;
@@ -172,6 +183,7 @@ public:
 
     std::deque<HttpExchange> http;
     std::deque<StreamLink> streams;
+    std::deque<WsLink> sockets;
     std::deque<TimerRecord> timers;
     std::map<std::string, std::string, std::less<>> store;  // the kv service
     std::map<std::string, std::string, std::less<>> blobs;  // by id
@@ -213,6 +225,23 @@ public:
     }
     void stream_closed(StreamLink& on, std::string_view json = "{}") {
         tell(PARLEY_SINK_STREAM, on, PARLEY_STREAM_CLOSED, json, true);
+    }
+
+    void ws_opened(WsLink& on, std::string_view subprotocol = "") {
+        tell(PARLEY_SINK_WS, on, PARLEY_WS_OPENED,
+             json_of("peer", "192.0.2.1:443", "subprotocol", subprotocol));
+    }
+    void ws_text(WsLink& on, std::string_view text) {
+        tell(PARLEY_SINK_WS, on, PARLEY_WS_TEXT, text);
+    }
+    void ws_binary(WsLink& on, std::string_view bytes) {
+        tell(PARLEY_SINK_WS, on, PARLEY_WS_BINARY, bytes);
+    }
+    void ws_closed(WsLink& on, int code = 1000, std::string_view reason = "") {
+        tell(PARLEY_SINK_WS, on, PARLEY_WS_CLOSED, json_of("code", code, "reason", reason), true);
+    }
+    void ws_failed(WsLink& on, std::string_view json) {
+        tell(PARLEY_SINK_WS, on, PARLEY_WS_FAILED, json, true);
     }
 
     // Delivers what is due without any time passing: answers of the kv service.
@@ -335,6 +364,8 @@ private:
                                                            &http_stop};
         static constexpr parley_host_stream_v1 stream_table = {
             sizeof stream_table, 0, &stream_open, &stream_write, &stream_close};
+        static constexpr parley_host_ws_v1 ws_table = {sizeof ws_table, 0, &ws_open, &ws_write,
+                                                       &ws_close};
         static constexpr parley_host_timer_v1 timer_table = {sizeof timer_table, 0, &timer_start,
                                                              &timer_stop};
         static constexpr parley_host_kv_v1 kv_table = {sizeof kv_table, 0, &kv_get, &kv_put,
@@ -345,6 +376,7 @@ private:
         if (wanted == owner(host).without_) return nullptr;
         if (wanted == PARLEY_HOST_HTTP) return &http_table;
         if (wanted == PARLEY_HOST_STREAM) return &stream_table;
+        if (wanted == PARLEY_HOST_WS) return &ws_table;
         if (wanted == PARLEY_HOST_TIMER) return &timer_table;
         if (wanted == PARLEY_HOST_KV) return &kv_table;
         if (wanted == PARLEY_HOST_BLOB) return &blob_table;
@@ -404,6 +436,44 @@ private:
     }
     static parley_status stream_close(parley_host const* host, parley_id operation) {
         return stop_in(owner(host).streams, operation);
+    }
+
+    static parley_status ws_open(parley_host const* host, parley_id call, char const* request,
+                                 std::size_t size, parley_id* operation) {
+        auto& self = owner(host);
+        if (!self.is_open(call)) return PARLEY_E_STALE;
+        Json const parsed = Json::parse({request, size});
+        if (!parsed["url"].is_string()) return PARLEY_E_INVALID;
+        *operation = self.next_operation_ += 2;
+        WsLink link;
+        link.id = *operation;
+        link.call = call;
+        link.request = parsed;
+        self.sockets.push_back(std::move(link));
+        return PARLEY_OK;
+    }
+    static parley_status ws_write(parley_host const* host, parley_id operation, std::uint32_t kind,
+                                  char const* bytes, std::size_t size, char const* inject,
+                                  std::size_t inject_size) {
+        for (auto& link : owner(host).sockets) {
+            if (link.id != operation || !link.open) continue;
+            (kind == PARLEY_WS_TEXT ? link.texts : link.binaries).emplace_back(bytes, size);
+            if (kind == PARLEY_WS_TEXT)
+                link.injects.push_back(inject ? Json::parse({inject, inject_size}) : Json());
+            return link.write_answer;
+        }
+        return PARLEY_E_STALE;
+    }
+    static parley_status ws_close(parley_host const* host, parley_id operation, std::uint32_t code,
+                                  char const* reason, std::size_t size) {
+        for (auto& link : owner(host).sockets) {
+            if (link.id != operation || !link.open) continue;
+            link.open = false;
+            link.code = code;
+            link.reason.assign(reason, size);
+            return PARLEY_OK;
+        }
+        return PARLEY_E_STALE;
     }
 
     static parley_status timer_start(parley_host const* host, parley_id call,

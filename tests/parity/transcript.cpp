@@ -41,6 +41,9 @@ constexpr Kind kinds[] = {
     {PARLEY_F_BLOB_WRITE, "BLOB_WRITE", ""},
     {PARLEY_F_BLOB_FINISH, "BLOB_FINISH", ""},
     {PARLEY_F_BLOB_GET, "BLOB_GET", "c"},
+    {PARLEY_F_WS_OPEN, "WS_OPEN", "c"},
+    {PARLEY_F_WS_WRITE, "WS_WRITE", "ub"},
+    {PARLEY_F_WS_CLOSE, "WS_CLOSE", "u"},
 };
 
 Kind const& kind_of(std::uint16_t type) {

@@ -50,7 +50,7 @@ TEST_CASE("a manifest says what a plugin is and wants", "[manifest]") {
     CHECK(manifest->id == PluginId("zoo"));
     CHECK(manifest->has_role("parley.skill/1"));
     CHECK_FALSE(manifest->has_role("parley.channel/1"));
-    CHECK(manifest->egress.size() == 3);
+    CHECK(manifest->egress.size() == 5);
     CHECK(manifest->secret("token")->slots.size() == 5);
     CHECK(manifest->skills.at(0).uses_egress);
     CHECK(manifest->skills.at(0).approval == ApprovalNeed::never);
@@ -111,7 +111,7 @@ TEST_CASE("a manifest that makes no sense is refused with the place", "[manifest
          R"("roles":[])",
          R"("roles":["parley.oracle/1"])",
          R"("roles":["parley.skill/1","parley.skill/1"])",
-         R"("requires":["parley.host.ws/1"])",
+         R"("requires":["parley.host.teleport/1"])",
          R"("summary":7)",
          R"("egress":[{}])",
          R"("egress":[{"host":"a.example","from_config":"u"}])",
@@ -121,6 +121,9 @@ TEST_CASE("a manifest that makes no sense is refused with the place", "[manifest
          R"("egress":[{"host":"a.example","port":65536}])",
          R"("egress":[{"host":"a.example","methods":["get"]}])",
          R"("egress":[{"host":"a.example","stream":true}])",
+         R"("egress":[{"host":"a.example","port":1,"stream":true,"ws":true}])",
+         R"("egress":[{"host":"a.example","methods":["GET"],"ws":true}])",
+         R"("egress":[{"host":"wss://a.example","ws":true}])",
          R"("secrets":[{"name":"k","slots":["cookie"]}])",
          R"("secrets":[{"name":"k","hosts":["*.example"]}])",
          R"("secrets":[{"name":"k","hosts":["from_config:x"]}])",

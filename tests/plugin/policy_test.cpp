@@ -3,6 +3,7 @@
 #include "plugin/inject.hpp"
 #include "plugin/worker.hpp"
 #include "rig.hpp"
+#include "wire/websocket.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -55,6 +56,29 @@ TEST_CASE("egress goes to exactly the declared host, port, scheme and method", "
     CHECK_FALSE(admitted(spec, "https://cdn.example/x"));
     CHECK_FALSE(admitted(spec, "https://evilcdn.example/x"));
     CHECK_FALSE(admitted(spec, "https://api.example.org@evil.example/"));
+}
+
+TEST_CASE("a WebSocket goes only where an entry for WebSockets lets it", "[egress]") {
+    auto plain = configured("127.0.0.1", 8080, true), web = rule("api.example.org"),
+         socket = rule("*.socket.example");
+    plain.ws = socket.ws = true;
+    auto spec = spec_with({web, plain, socket});
+    auto may = [&spec](std::string const& url) {
+        auto parsed = parse_ws_url(url);
+        return parsed && admit_ws(spec, *parsed);
+    };
+    CHECK(may("wss://a.socket.example/x?y"));
+    CHECK(may("ws://127.0.0.1:8080/"));
+    CHECK_FALSE(may("ws://a.socket.example/"));
+    CHECK_FALSE(may("ws://a.socket.example:443/"));
+    CHECK_FALSE(may("wss://a.socket.example:8443/"));
+    CHECK_FALSE(may("wss://socket.example/"));
+    CHECK_FALSE(may("wss://127.0.0.1:8080/"));
+    CHECK_FALSE(may("ws://127.0.0.1:8081/"));
+    CHECK_FALSE(may("wss://api.example.org/"));
+    CHECK_FALSE(may("wss://a.socket.example@evil.example/"));
+    CHECK_FALSE(admitted(spec, "https://a.socket.example/"));
+    CHECK_FALSE(admitted(spec, "http://127.0.0.1:8080/"));
 }
 
 TEST_CASE("private addresses are refused but for what the operator wrote", "[egress]") {
@@ -164,6 +188,7 @@ TEST_CASE("the operator's list narrows the egress and never widens it", "[policy
         CHECK_FALSE(resolve_egress(manifest, config, std::vector<std::string>{wide}));
     CHECK(resolve_egress(manifest, "{}", {})->size() == 1);
     CHECK_FALSE(resolve_egress(manifest, R"({"base_url":"ftp://x"})", {}));
+    CHECK_FALSE(resolve_egress(manifest, R"({"base_url":"wss://x"})", {}));
     CHECK_FALSE(resolve_egress(manifest, R"({"base_url":"http://user:pw@x/"})", {}));
 }
 

@@ -295,6 +295,23 @@ TEST_CASE("a lie on the link ends the worker and fails its calls, and the host g
     SECTION("a short frame") {
         CHECK_THAT(lie(frame_hex(36, 0, 4, "0000")), Contains("short"));
     }
+    SECTION("a message to what is no WebSocket") {
+        auto timer = frame_hex(41, 0, 9,
+                               "0400000000000000"
+                               "ffff0000");
+        CHECK_THAT(lie(timer + frame_hex(50, 0, 9,
+                                         "02000000"
+                                         "00000000"
+                                         "41")),
+                   Contains("another service"));
+    }
+    SECTION("a goodbye with a code that is none") {
+        CHECK_THAT(lie(frame_hex(51, 0, 9, "ee030000")), Contains("none"));
+    }
+    SECTION("a goodbye with a reason that no frame can hold") {
+        CHECK_THAT(lie(frame_hex(51, 0, 9, "e8030000" + std::string(2 * 124, '4'))),
+                   Contains("none"));
+    }
     SECTION("two messages mixed") {
         CHECK_THAT(lie(frame_hex(35, 1, 4, "41") + frame_hex(37, 0, 0, "0000000041")),
                    Contains("mixed"));
@@ -315,7 +332,7 @@ TEST_CASE("random bytes on the link never hurt the host", "[worker]") {
                 std::string body;
                 for (auto size = random() % 40; size > 0; --size)
                     body += {'0', "0123456789abcdef"[random() % 16]};
-                hex += frame_hex(static_cast<unsigned>(33 + random() % 12),
+                hex += frame_hex(static_cast<unsigned>(33 + random() % 22),
                                  static_cast<unsigned>(random() % 2), random() % 8, body);
             } else {
                 for (auto size = random() % 30; size > 0; --size)

@@ -96,6 +96,24 @@ __attribute__((unused)) static void fetch(parley_id call, const char *what) {
     if (status < 0) verdict(call, status);
 }
 
+/* Opens a WebSocket; 0 and an answer to the call when the host does not even begin. */
+__attribute__((unused)) static parley_id connect_to(parley_id call, const char *what) {
+    const parley_host_ws_v1 *ws =
+        (const parley_host_ws_v1 *)host->get_interface(host, PARLEY_HOST_WS);
+    parley_id operation = 0;
+    parley_status status = ws->open(host, call, what, strlen(what), &operation);
+    if (status < 0) verdict(call, status);
+    return status < 0 ? 0 : operation;
+}
+
+static void on_ws(void *self, parley_id call, parley_id operation, uint32_t kind,
+                  const char *bytes, size_t size) {
+    (void)self;
+    (void)operation;
+    if (kind == PARLEY_WS_FAILED) tell(call, "failed: %.*s", (int)size, bytes);
+    if (kind == PARLEY_WS_OPENED) tell(call, "IT LEFT");
+}
+
 static void on_http(void *self, parley_id call, parley_id operation, uint32_t kind,
                     const char *bytes, size_t size) {
     (void)self;
@@ -135,8 +153,10 @@ static void cancel(void *self, parley_id call) {
 static const void *get_interface(void *self, const char *id) {
     static const parley_skill_v1 skill = {sizeof skill, 0, invoke, NULL, NULL, NULL};
     static const parley_event_sink_v1 http = {sizeof http, 0, on_http};
+    static const parley_event_sink_v1 ws = {sizeof ws, 0, on_ws};
     (void)self;
     if (strcmp(id, PARLEY_ROLE_SKILL) == 0) return &skill;
+    if (strcmp(id, PARLEY_SINK_WS) == 0) return &ws;
     return strcmp(id, PARLEY_SINK_HTTP) == 0 ? &http : NULL;
 }
 

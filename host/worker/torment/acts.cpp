@@ -208,7 +208,8 @@ private:
         own(PARLEY_ROLE_SKILL, offsetof(parley_skill_v1, reconcile));
         own(PARLEY_ROLE_HOOK, sizeof(parley_hook_v1));
         for (auto const* id : {PARLEY_SINK_HTTP, PARLEY_SINK_STREAM, PARLEY_SINK_TIMER,
-                               PARLEY_SINK_KV, PARLEY_SINK_REVEAL, PARLEY_SINK_BLOB})
+                               PARLEY_SINK_KV, PARLEY_SINK_REVEAL, PARLEY_SINK_BLOB,
+                               PARLEY_SINK_WS})
             own(id, sizeof(parley_event_sink_v1));
         own(PARLEY_SINK_ACK, sizeof(parley_ack_sink_v1));
         own(PARLEY_SINK_FLOW, sizeof(parley_flow_sink_v1));
@@ -221,7 +222,8 @@ private:
         for (std::string id :
              {PARLEY_ROLE_CHANNEL, PARLEY_ROLE_PROVIDER, PARLEY_ROLE_SKILL, PARLEY_ROLE_HOOK,
               PARLEY_SINK_HTTP, PARLEY_SINK_STREAM, PARLEY_SINK_TIMER, PARLEY_SINK_KV,
-              PARLEY_SINK_ACK, PARLEY_SINK_FLOW, PARLEY_SINK_REVEAL, PARLEY_SINK_BLOB})
+              PARLEY_SINK_ACK, PARLEY_SINK_FLOW, PARLEY_SINK_REVEAL, PARLEY_SINK_BLOB,
+              PARLEY_SINK_WS})
             for (char const* more : {"0", "x", " ", "/"}) ids.push_back(id + more);
         for (auto const& id : ids)
             if (stage_.ask(id.c_str()))

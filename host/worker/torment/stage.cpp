@@ -31,7 +31,8 @@ constexpr char const* sink_ids[] = {"",
                                     PARLEY_SINK_TIMER,
                                     PARLEY_SINK_KV,
                                     PARLEY_SINK_REVEAL,
-                                    PARLEY_SINK_BLOB};
+                                    PARLEY_SINK_BLOB,
+                                    PARLEY_SINK_WS};
 constexpr std::size_t operations_most = 64, key_bytes = 256, value_bytes = 65536;
 constexpr std::size_t blob_bytes = 20u << 20;
 constexpr std::size_t log_lines = 200;           // what a host keeps in a second
@@ -237,6 +238,41 @@ struct Lent {
         return PARLEY_OK;
     }
 
+    static parley_status ws_open(parley_host const*, parley_id call, char const* request,
+                                 std::size_t size, parley_id* operation) {
+        Lock lock(stage->mutex_);
+        if (size > PARLEY_FRAME_BODY_MAX) return PARLEY_E_LIMIT;
+        auto status = stage->request(call, PARLEY_S_WS, operation);
+        if (status != PARLEY_OK) return status;
+        stage->tell(PARLEY_F_WS_OPEN, *operation, {bytes_of(call), view(request, size)});
+        stage->answer_ws(*operation);
+        return PARLEY_OK;
+    }
+
+    static parley_status ws_write(parley_host const*, parley_id operation, std::uint32_t kind,
+                                  char const* bytes, std::size_t size, char const* inject,
+                                  std::size_t inject_size) {
+        Lock lock(stage->mutex_);
+        if (kind != PARLEY_WS_TEXT && kind != PARLEY_WS_BINARY) return PARLEY_E_INVALID;
+        if (size > PARLEY_CREDIT || inject_size > PARLEY_FRAME_BODY_MAX) return PARLEY_E_LIMIT;
+        if (!stage->operations_.contains(operation)) return PARLEY_E_STALE;
+        if (++stage->requests_made_ == stage->manner.refuses) return PARLEY_E_LIMIT;
+        auto length = inject ? static_cast<std::uint32_t>(inject_size) : 0u;
+        stage->tell(PARLEY_F_WS_WRITE, operation,
+                    {bytes_of(kind), bytes_of(length), view(inject, length), view(bytes, size)});
+        return PARLEY_OK;
+    }
+
+    static parley_status ws_close(parley_host const*, parley_id operation, std::uint32_t code,
+                                  char const* reason, std::size_t size) {
+        Lock lock(stage->mutex_);
+        if (!PARLEY_WS_CODE_OK(code)) return PARLEY_E_INVALID;
+        if (size > PARLEY_WS_REASON_MAX) return PARLEY_E_LIMIT;
+        if (!stage->operations_.erase(operation)) return PARLEY_E_STALE;
+        stage->tell(PARLEY_F_WS_CLOSE, operation, {bytes_of(code), view(reason, size)});
+        return PARLEY_OK;
+    }
+
     static parley_status timer_start(parley_host const*, parley_id call, std::uint32_t after_ms,
                                      parley_id* operation) {
         Lock lock(stage->mutex_);
@@ -378,6 +414,8 @@ namespace {
 constexpr parley_host_http_v1 http_service{sizeof http_service, 0, Lent::http_start, Lent::end};
 constexpr parley_host_stream_v1 stream_service{sizeof stream_service, 0, Lent::stream_open,
                                                Lent::stream_write, Lent::end};
+constexpr parley_host_ws_v1 ws_service{sizeof ws_service, 0, Lent::ws_open, Lent::ws_write,
+                                       Lent::ws_close};
 constexpr parley_host_timer_v1 timer_service{sizeof timer_service, 0, Lent::timer_start, Lent::end};
 constexpr parley_host_kv_v1 kv_service{sizeof kv_service, 0, Lent::kv_get, Lent::kv_put,
                                        Lent::kv_remove};
@@ -397,6 +435,7 @@ void const* Lent::get_interface(parley_host const*, char const* id) {
     if (!given) return nullptr;
     if (name == PARLEY_HOST_HTTP) return &http_service;
     if (name == PARLEY_HOST_STREAM) return &stream_service;
+    if (name == PARLEY_HOST_WS) return &ws_service;
     if (name == PARLEY_HOST_TIMER) return &timer_service;
     if (name == PARLEY_HOST_KV) return &kv_service;
     if (name == PARLEY_HOST_REVEAL) return &reveal_service;
@@ -449,7 +488,8 @@ parley_status Stage::create() {
     for (unsigned kind = 1; kind < std::size(role_ids); ++kind)
         roles_[kind] = contains(script_.roles, role_ids[kind]) ? ask(role_ids[kind]) : nullptr;
     for (unsigned kind = 1; kind < std::size(sink_ids); ++kind)
-        sinks_[kind] = static_cast<parley_event_sink_v1 const*>(ask(sink_ids[kind]));
+        if (*sink_ids[kind])
+            sinks_[kind] = static_cast<parley_event_sink_v1 const*>(ask(sink_ids[kind]));
     return status;
 }
 
@@ -765,6 +805,24 @@ void Stage::answer_blob(parley_id operation, std::string const& id) {
               ? "\xff{\"blob\":7"
               : R"({"blob":")" + id + R"(","bytes":)" + size + "}",
           true);
+}
+
+void Stage::answer_ws(parley_id id) {
+    using World = Manner::World;
+    if (manner.world == World::silent) return;
+    if (manner.world == World::failing)
+        return queue(
+            id, PARLEY_WS_FAILED,
+            R"({"code":"peer","message":"the server answered 401 to the upgrade","retryable":false,"sent":true,"status":401})",
+            true);
+    queue(id, PARLEY_WS_OPENED, R"({"peer":"192.0.2.1:443","subprotocol":""})", false);
+    if (manner.world == World::stalling) return;
+    queue(id, PARLEY_WS_TEXT, R"({"type":"hello"})", false);
+    if (manner.world != World::garbled) return;
+    queue(id, PARLEY_WS_TEXT, R"([{"type":7},"\ud800",)", false);
+    queue(id, PARLEY_WS_BINARY, std::string("\xff\xfe\0{", 4), false);
+    queue(id, PARLEY_WS_TEXT, "", false);
+    queue(id, PARLEY_WS_CLOSED, R"({"code":1005,"reason":""})", true);
 }
 
 // ---- What is told -------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ private:
     void answer_http(parley_id operation, std::string_view request);
     void answer_stream(parley_id operation);
     void answer_blob(parley_id operation, std::string const& id);
+    void answer_ws(parley_id operation);
     bool deliver(Event const& event);
     bool resume();
     bool fire();
@@ -112,7 +113,7 @@ private:
     parley_entry const* entry_ = nullptr;
     void* self_ = nullptr;
     void const* roles_[5] = {};
-    parley_event_sink_v1 const* sinks_[7] = {};
+    parley_event_sink_v1 const* sinks_[8] = {};
 
     std::mutex mutex_;
     std::condition_variable changed_;

@@ -32,7 +32,7 @@ enum {
     PARLEY_F_START = 3,    /* id = call; u32 verb (role << 8 | index), u32 timeout_ms, request */
     PARLEY_F_CANCEL = 4,   /* id = call */
     PARLEY_F_CREDIT = 5,   /* id = call; u32 bytes more that emit may use. id = operation of a
-                              stream or blob: bytes more that write may use */
+                              stream, blob or WebSocket: bytes more that write may use */
     PARLEY_F_EVENT = 6,    /* id = operation; u64 call, u32 service, u32 kind, bytes */
     PARLEY_F_ACK = 7,      /* id = call; cursor bytes */
     PARLEY_F_STOP = 8      /* destroy and exit */
@@ -54,11 +54,19 @@ enum {
     PARLEY_F_BLOB_PUT = 45, /* id = operation; u64 call */
     PARLEY_F_BLOB_WRITE = 46, /* id = operation; bytes */
     PARLEY_F_BLOB_FINISH = 47, /* id = operation */
-    PARLEY_F_BLOB_GET = 48  /* id = operation; u64 call, request */
+    PARLEY_F_BLOB_GET = 48, /* id = operation; u64 call, request */
+    PARLEY_F_WS_OPEN = 49,  /* id = operation; u64 call, request */
+    PARLEY_F_WS_WRITE = 50, /* id = operation; u32 kind, blob inject (may be empty), one message */
+    PARLEY_F_WS_CLOSE = 51  /* id = operation, which is over; u32 code, reason */
 };
 
 enum { PARLEY_V_CHANNEL = 1, PARLEY_V_PROVIDER = 2, PARLEY_V_SKILL = 3, PARLEY_V_HOOK = 4 };
 enum { PARLEY_S_HTTP = 1, PARLEY_S_STREAM = 2, PARLEY_S_TIMER = 3, PARLEY_S_KV = 4,
-       PARLEY_S_REVEAL = 5, PARLEY_S_BLOB = 6 };
+       PARLEY_S_REVEAL = 5, PARLEY_S_BLOB = 6, PARLEY_S_WS = 7 };
+
+/* What a goodbye may say: RFC 6455, 7.4.2 and 5.5. */
+#define PARLEY_WS_CODE_OK(code) \
+    ((code) == 1000u || (code) == 1001u || ((code) >= 3000u && (code) <= 4999u))
+#define PARLEY_WS_REASON_MAX 123u
 
 #endif

@@ -1,7 +1,7 @@
 #pragma once
 
-// What the host lends a plugin: HTTP, streams, timers, a store, blobs, a line for the operator. All
-// of it is asynchronous; callbacks come on the strand.
+// What the host lends a plugin: HTTP, streams, WebSockets, timers, a store, blobs, a line for the
+// operator. All of it is asynchronous; callbacks come on the strand.
 #include "parley/call.hpp"
 
 #include <algorithm>
@@ -18,7 +18,8 @@ namespace parley {
 inline namespace sdk_1 {
 
 // Puts a secret, named as in the manifest, into a slot of a request; the plugin never sees it.
-// Slots: header:NAME, query:NAME, path:TEXT, body:/json/pointer, and stream:TEXT for streams.
+// Slots: header:NAME, query:NAME, path:TEXT, body:/json/pointer, and stream:TEXT for streams; for a
+// message of a WebSocket the last two.
 struct Inject {
     std::string slot = {}, secret = {};
     std::string prefix = {}, suffix = {};
@@ -91,6 +92,26 @@ struct StreamCallbacks {
     std::function<void(std::optional<Failure> const& failure)> on_closed = {};
 };
 
+struct WebSocketRequest {
+    std::string url = {};  // wss://…
+    std::vector<std::pair<std::string, std::string>> headers = {};
+    std::vector<std::string> subprotocols = {};  // offered, the first one preferred
+    std::chrono::milliseconds timeout{0};        // until it is open; 0: the host's own
+    std::uint64_t max_bytes = 0;                 // of one message that comes; 0: the host's own
+    std::vector<Inject> inject = {};
+};
+
+struct WebSocketCallbacks {
+    std::function<void(std::string_view subprotocol)> on_open = {};
+    std::function<void(std::string_view text)> on_text = {};  // one whole message, UTF-8
+    std::function<void(std::string_view bytes)> on_binary = {};
+    // Exactly one of these two comes last, unless the socket is closed or stopped. `code` is the
+    // peer's, 1005 when it gave none. on_failed may come before ws() returns, when the host does not
+    // even begin.
+    std::function<void(int code, std::string_view reason)> on_closed = {};
+    std::function<void(Failure const& failure)> on_failed = {};
+};
+
 struct KvAnswer {
     std::optional<std::string> value;  // get: nothing when there is no such key
     std::optional<Failure> failure = {};
@@ -143,6 +164,23 @@ private:
     parley_host_blob_v1 const* service_table_ = nullptr;
 };
 
+// Messages may be written before it is open: they wait.
+class WebSocket : public Operation {
+public:
+    WebSocket() = default;
+    // Each queues a copy of one whole message. Emit::pause: taken, but let what is queued leave first.
+    Emit write_text(std::string_view text, std::vector<Inject> const& inject = {});
+    Emit write_binary(std::string_view bytes, std::vector<Inject> const& inject = {});
+    // What was written leaves first. `code` is 1000, 1001 or 3000 to 4999. No callback comes any more.
+    void close(std::uint16_t code = 1000, std::string_view reason = {});
+
+private:
+    friend class Host;
+    using Operation::Operation;
+    Emit write(std::uint32_t kind, std::string_view bytes, std::vector<Inject> const& inject);
+    parley_host_ws_v1 const* service_table_ = nullptr;
+};
+
 namespace detail {
 inline Emit emit_of(parley_status answer) {
     if (answer == PARLEY_OK) return Emit::taken;
@@ -184,6 +222,19 @@ inline void write_parts(JsonWriter& out, std::vector<HttpPart> const& parts) {
         out.end('}');
     }
     out.end(']');
+}
+
+inline std::string json_from(WebSocketRequest const& request) {
+    JsonWriter out;
+    out.begin('{').pair("url", request.url);
+    write_headers(out.key("headers"), request.headers);
+    out.key("subprotocols").begin('[');
+    for (auto const& name : request.subprotocols) out.value(name);
+    out.end(']');
+    if (request.timeout.count() > 0) out.pair("timeout_ms", request.timeout.count());
+    if (request.max_bytes > 0) out.pair("max_bytes", request.max_bytes);
+    if (!request.inject.empty()) write_inject(out.key("inject"), request.inject);
+    return out.end('}').take();
 }
 
 inline std::string json_from(HttpRequest const& request) {
@@ -246,6 +297,7 @@ public:
                    HttpCallbacks callbacks);
     Stream stream(Call const& call, std::string const& host, std::uint16_t port, bool tls,
                   StreamCallbacks callbacks);
+    WebSocket ws(Call const& call, WebSocketRequest const& request, WebSocketCallbacks callbacks);
     // Runs `then` once, after `wait`. Cannot fail quietly: the call fails if there is no timer.
     Operation timer(Call const& call, std::chrono::milliseconds wait, std::function<void()> then);
 
@@ -409,6 +461,63 @@ inline Operation Host::blob_get(Call const& call, std::string_view name,
              });
     if (id == 0) return {};
     return {&runtime_, detail::Service::blob, id};
+}
+
+inline WebSocket Host::ws(Call const& call, WebSocketRequest const& request,
+                          WebSocketCallbacks callbacks) {
+    auto const* sockets = table<parley_host_ws_v1>(PARLEY_HOST_WS);
+    std::string const text = detail::json_from(request);
+    parley_id id = 0;
+    parley_status const status =
+        sockets ? sockets->open(runtime_.host(), call.id(), text.data(), text.size(), &id)
+                : PARLEY_E_UNSUPPORTED;
+    if (status < 0) {
+        if (callbacks.on_failed) callbacks.on_failed(detail::not_started(status, "WebSocket"));
+        return {};
+    }
+    auto on_event = [callbacks = std::move(callbacks)](std::uint32_t kind, std::string_view bytes) {
+        if (kind == PARLEY_WS_OPENED && callbacks.on_open) {
+            Json const opened = Json::parse(bytes);
+            callbacks.on_open(opened["subprotocol"].text());
+        } else if (kind == PARLEY_WS_TEXT && callbacks.on_text) {
+            callbacks.on_text(bytes);
+        } else if (kind == PARLEY_WS_BINARY && callbacks.on_binary) {
+            callbacks.on_binary(bytes);
+        } else if (kind == PARLEY_WS_CLOSED && callbacks.on_closed) {
+            Json const said = Json::parse(bytes);
+            callbacks.on_closed(static_cast<int>(said["code"].integer()), said["reason"].text());
+        } else if (kind == PARLEY_WS_FAILED && callbacks.on_failed) {
+            callbacks.on_failed(detail::failure_from(bytes));
+        }
+    };
+    auto stop = [sockets, host = runtime_.host(), id] { sockets->close(host, id, 1000, "", 0); };
+    runtime_.listen(detail::Service::ws, id, {call.id(), std::move(on_event), std::move(stop)});
+    WebSocket out(&runtime_, detail::Service::ws, id);
+    out.service_table_ = sockets;
+    return out;
+}
+
+inline Emit WebSocket::write(std::uint32_t kind, std::string_view bytes,
+                             std::vector<Inject> const& inject) {
+    if (!is_open()) return Emit::refused;
+    JsonWriter out;
+    if (!inject.empty()) detail::write_inject(out, inject);
+    std::string const& places = out.text();
+    auto const answer =
+        service_table_->write(runtime_->host(), id_, kind, bytes.data(), bytes.size(),
+                              places.empty() ? nullptr : places.data(), places.size());
+    return detail::emit_of(answer);
+}
+inline Emit WebSocket::write_text(std::string_view text, std::vector<Inject> const& inject) {
+    return write(PARLEY_WS_TEXT, text, inject);
+}
+inline Emit WebSocket::write_binary(std::string_view bytes, std::vector<Inject> const& inject) {
+    return write(PARLEY_WS_BINARY, bytes, inject);
+}
+inline void WebSocket::close(std::uint16_t code, std::string_view reason) {
+    if (!is_open()) return;
+    service_table_->close(runtime_->host(), id_, code, reason.data(), reason.size());
+    stop();
 }
 
 inline Operation Host::timer(Call const& call, std::chrono::milliseconds wait,

@@ -281,6 +281,38 @@ typedef struct parley_host_blob_v1 {
     parley_status (*stop)(const parley_host *host, parley_id operation); /* no event follows [any] */
 } parley_host_blob_v1;
 
+/* Whole messages both ways, over wss:// or, where the operator wrote it, ws://. Fragments, masks and
+   pings are the host's business; it offers no extension and follows no redirect. */
+#define PARLEY_HOST_WS "parley.host.ws/1"
+typedef struct parley_host_ws_v1 {
+    uint32_t struct_size, reserved0;
+    /* `request`: {"url","headers":[["name","value"],…]?,"subprotocols":["name",…]?,"timeout_ms"?,
+                   "max_bytes"?: of one message that comes,"inject"?: as for HTTP, with slots
+                   header, query and path}. Events go to parley.ws-sink/1.  [any] */
+    parley_status (*open)(const parley_host *host, parley_id call, const char *request,
+                          size_t size, parley_id *operation);
+    /* Copies and queues one whole message, PARLEY_WS_TEXT (which must be UTF-8) or PARLEY_WS_BINARY.
+       `inject` is NULL, or a JSON array as above, with slot "stream:TEXT", or "body:/json/pointer"
+       for a message that is JSON. PARLEY_PAUSE means taken; more waits until data has left.  [any] */
+    parley_status (*write)(const parley_host *host, parley_id operation, uint32_t kind,
+                           const char *bytes, size_t size, const char *inject,
+                           size_t inject_size);
+    /* What was written leaves first, then a goodbye: code 1000, 1001 or 3000 to 4999, and a reason of
+       at most 123 bytes of UTF-8. No event follows.  [any] */
+    parley_status (*close)(const parley_host *host, parley_id operation, uint32_t code,
+                           const char *reason, size_t size);
+} parley_host_ws_v1;
+
+#define PARLEY_SINK_WS "parley.ws-sink/1"
+enum {
+    PARLEY_WS_OPENED = 1, /* {"peer":"address:port","subprotocol":"" or one of those offered} */
+    PARLEY_WS_TEXT = 2,   /* one whole message, UTF-8 */
+    PARLEY_WS_BINARY = 3, /* one whole message */
+    PARLEY_WS_CLOSED = 4, /* last: {"code","reason"} as the peer said goodbye; 1005: without a code */
+    PARLEY_WS_FAILED = 5  /* last: {"code","message","retryable","sent":bool,
+                             "status"?: what the server answered instead of 101} */
+};
+
 /* The bytes of a secret, for a plugin that cannot do with the host placing it: the manifest declares
    the field with "tier": "reveal", and the operator's `reveal:` grants it. */
 #define PARLEY_HOST_REVEAL "parley.host.reveal/1"

@@ -58,6 +58,8 @@ public:
         } else if (what == "timer and end") {
             host_.timer(*shared, 100ms, [] {});
             shared->complete_ok();
+        } else if (what == "ws") {
+            talk(shared);
         } else if (what == "kv") {
             count(shared);
         } else if (what == "wait for cancel") {
@@ -116,6 +118,36 @@ private:
              .on_event = [body](parley::ServerEvent const& event) { *body += event.data; },
              .on_done = [call, body] { call->complete_ok(json_of("body", *body)); },
              .on_failed = [call](Failure const& failure) { call->fail(failure); }});
+    }
+
+    // Greets, echoes what it hears, and leaves at "bye".
+    void talk(std::shared_ptr<Call> const& call) {
+        auto socket = std::make_shared<parley::WebSocket>();
+        *socket = host_.ws(
+            *call,
+            {.url = "wss://socket.example/x",
+             .headers = {{"A", "b"}},
+             .subprotocols = {"talk.1"},
+             .max_bytes = 1000,
+             .inject = {{.slot = "query:key", .secret = "key"}}},
+            {.on_open =
+                 [socket](std::string_view subprotocol) {
+                     socket->write_text(json_of("spoken", subprotocol, "token", ""),
+                                        {{.slot = "body:/token", .secret = "key"}});
+                 },
+             .on_text =
+                 [socket, call](std::string_view text) {
+                     socket->write_text(text);
+                     if (text != "bye") return;
+                     socket->close(4001, "so long");
+                     call->complete_ok(json_of("open", socket->is_open()));
+                 },
+             .on_binary = [socket](std::string_view bytes) { socket->write_binary(bytes); },
+             .on_closed =
+                 [call](int code, std::string_view reason) {
+                     call->complete_ok(json_of("code", code, "reason", reason));
+                 },
+             .on_failed = [call](Failure const& why) { call->fail(why); }});
     }
 
     void count(std::shared_ptr<Call> const& call) {

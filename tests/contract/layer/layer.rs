@@ -1,13 +1,14 @@
 //! layer.cpp in Rust: the same habits, so that the same tests hold for both layers.
 use parley::{
     Call, Channel, Emit, Failure, Host, HttpEvent, HttpRequest, Inject, Json, Operation, Outcome,
-    Plugin, Skill, StreamEvent,
+    Plugin, Skill, StreamEvent, WebSocketEvent, WebSocketRequest,
 };
 
 struct Layer {
     host: Host<Layer>,
     held: Vec<Call>,
     stream: Option<Operation<Layer>>,
+    socket: Option<Operation<Layer>>,
     body: String,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -25,7 +26,8 @@ impl Plugin for Layer {
         if config["refuse"].boolean() == Some(true) {
             return Err("the config says refuse".to_string());
         }
-        Ok(Layer { host, held: Vec::new(), stream: None, body: String::new(), thread: None })
+        let (held, body) = (Vec::new(), String::new());
+        Ok(Layer { host, held, stream: None, socket: None, body, thread: None })
     }
     fn cancelled(&mut self, call: &Call) -> Outcome {
         if self.held.iter().any(|held| held.id() == call.id()) {
@@ -93,6 +95,7 @@ impl Skill for Layer {
                 timer.stop();
                 call.complete(Json::object())
             }
+            "ws" => self.talk(call),
             "kv" => self.count(call),
             "wait for cancel" => {
                 self.held.push(call);
@@ -148,6 +151,50 @@ impl Layer {
             }
         }
         call.complete(Json::object())
+    }
+
+    fn talk(&mut self, call: Call) -> Outcome {
+        let key = |slot: &str| Inject {
+            slot: slot.into(),
+            secret: "key".into(),
+            ..Default::default()
+        };
+        let request = WebSocketRequest {
+            url: "wss://socket.example/x".into(),
+            headers: vec![("A".into(), "b".into())],
+            subprotocols: vec!["talk.1".into()],
+            max_bytes: 1000,
+            inject: vec![key("query:key")],
+            ..Default::default()
+        };
+        let socket = self.host.ws(&call, request, move |plugin, call, event| {
+            let socket = plugin.socket.as_ref().unwrap();
+            match event {
+                WebSocketEvent::Opened { subprotocol } => {
+                    let hello = Json::object().with("spoken", subprotocol).with("token", "");
+                    socket.write_text(&hello.to_string(), &[key("body:/token")]);
+                }
+                WebSocketEvent::Text(text) => {
+                    socket.write_text(text, &[]);
+                    if text == "bye" {
+                        socket.close(4001, "so long");
+                        let open = socket.write_text("late", &[]) != Emit::Refused;
+                        return call.complete(Json::object().with("open", open));
+                    }
+                }
+                WebSocketEvent::Binary(bytes) => {
+                    socket.write_binary(bytes, &[]);
+                }
+                WebSocketEvent::Closed { code, reason } => {
+                    let said = Json::object().with("code", i64::from(code));
+                    return call.complete(said.with("reason", reason));
+                }
+                WebSocketEvent::Failed(why) => return Err(why),
+            }
+            Ok(())
+        })?;
+        self.socket = Some(socket);
+        Ok(())
     }
 
     fn fetch(&mut self, call: Call) -> Outcome {

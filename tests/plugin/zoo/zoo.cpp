@@ -166,6 +166,49 @@ parley_status start_stream(parley_id call, std::string text) {
     return status < 0 ? status : PARLEY_PENDING;
 }
 
+// ws REQUEST, a line with what to inject into the first message, the message.
+parley_status start_ws(parley_id call, std::string text) {
+    auto request = first_line(text);
+    auto inject = first_line(text);
+    jobs[call] = {"ws", "", "", 0, 0, 0, 0};
+    auto const* ws = service<parley_host_ws_v1>(PARLEY_HOST_WS);
+    auto& operation = jobs[call].operation;
+    auto status = ws->open(host, call, request.data(), request.size(), &operation);
+    if (status < 0) return status;
+    if (!text.empty())
+        ws->write(host, operation, PARLEY_WS_TEXT, text.data(), text.size(),
+                  inject.empty() ? nullptr : inject.data(), inject.size());
+    return PARLEY_PENDING;
+}
+
+// What it hears, and two orders: "leave" says goodbye, "flood" writes until it is told to pause.
+void on_ws(void*, parley_id call, parley_id operation, std::uint32_t kind, char const* bytes,
+           std::size_t size) {
+    auto& job = jobs[call];
+    auto const* ws = service<parley_host_ws_v1>(PARLEY_HOST_WS);
+    char const* names[] = {"", "OPENED ", "TEXT ", "BINARY ", "CLOSED ", "FAILED "};
+    std::string said(bytes, size);
+    job.out += names[kind] + (size > 200 ? std::to_string(size) + " bytes" : said) + "\n";
+    if (kind == PARLEY_WS_CLOSED || kind == PARLEY_WS_FAILED) finish(call, std::string(job.out));
+    if (kind != PARLEY_WS_TEXT) return;
+    if (said == "flood") {
+        std::string piece(65536, 'f');
+        parley_status status;
+        while ((status = ws->write(host, operation, PARLEY_WS_BINARY, piece.data(), piece.size(),
+                                   nullptr, 0)) == PARLEY_OK)
+            ++job.sent;
+        job.kind = "ws flood";
+        job.out += "told " + std::to_string(status) + " after " + std::to_string(job.sent) + "\n";
+    }
+    if (said == "leave") {
+        auto worse = ws->close(host, operation, 1006, "", 0);
+        auto good = ws->close(host, operation, 4000, "thanks", 6);
+        auto late = ws->write(host, operation, PARLEY_WS_TEXT, "late", 4, nullptr, 0);
+        finish(call, job.out + "closed " + std::to_string(worse) + " " + std::to_string(good) +
+                         " " + std::to_string(late));
+    }
+}
+
 parley_status start_kv(parley_id call, std::string const& text) {
     auto const* kv = service<parley_host_kv_v1>(PARLEY_HOST_KV);
     if (!kv) return PARLEY_E_UNSUPPORTED;
@@ -337,6 +380,7 @@ parley_status invoke(void*, parley_id call, std::uint32_t, char const* request, 
     if (word == "http") return start_http(call, rest);
     if (word == "tcp") return start_stream(call, rest);
     if (word == "blobput" || word == "blobget") return start_blob(call, word, rest);
+    if (word == "ws") return start_ws(call, rest);
     if (word == "reveal") return start_reveal(call, rest);
     if (word == "kv") return start_kv(call, rest);
     if (word == "timer") {
@@ -395,7 +439,8 @@ void on_ack(void*, parley_id call, char const* cursor, std::size_t size) {
 void on_resume(void*, parley_id call) {
     if (!jobs.count(call)) return;
     if (jobs[call].kind == "pump") pump(call);
-    if (jobs[call].kind == "blobput") pump_blob(call);
+    if (jobs.count(call) && jobs[call].kind == "blobput") pump_blob(call);
+    if (jobs.count(call) && jobs[call].kind == "ws flood") jobs[call].out += "resumed\n";
 }
 
 parley_status create(parley_host const* given, char const*, std::size_t, void** self) {
@@ -414,7 +459,8 @@ void const* get_interface(void*, char const* id) {
     static parley_skill_v1 const skill{sizeof skill, 0, invoke, nullptr, nullptr, nullptr};
     static parley_event_sink_v1 const http{sizeof http, 0, on_http},
         stream{sizeof stream, 0, on_stream}, timer{sizeof timer, 0, on_timer},
-        kv{sizeof kv, 0, on_kv}, reveal{sizeof reveal, 0, on_reveal}, blob{sizeof blob, 0, on_blob};
+        kv{sizeof kv, 0, on_kv}, reveal{sizeof reveal, 0, on_reveal}, blob{sizeof blob, 0, on_blob},
+        ws{sizeof ws, 0, on_ws};
     static parley_ack_sink_v1 const ack{sizeof ack, 0, on_ack};
     static parley_flow_sink_v1 const flow{sizeof flow, 0, on_resume};
     std::string asked(id);
@@ -425,6 +471,7 @@ void const* get_interface(void*, char const* id) {
     if (asked == PARLEY_SINK_KV) return &kv;
     if (asked == PARLEY_SINK_REVEAL) return &reveal;
     if (asked == PARLEY_SINK_BLOB) return &blob;
+    if (asked == PARLEY_SINK_WS) return &ws;
     if (asked == PARLEY_SINK_ACK) return &ack;
     if (asked == PARLEY_SINK_FLOW) return &flow;
     return nullptr;
