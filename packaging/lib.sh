@@ -56,7 +56,8 @@ need() {
     services_again
 }
 
-# From npm: declarations and prices that tests are held against.
+# From npm: declarations and prices that tests are held against, and stand-ins for services that others
+# wrote, with the Node that they need, which tests run on loopback. No script of an installation is run.
 npm_packages() {
     local folder
     for folder in tests/npm/*/; do

@@ -1,7 +1,5 @@
 #include "outgoing.hpp"
 
-#include "markdown.hpp"
-
 #include <utility>
 
 namespace telegram {

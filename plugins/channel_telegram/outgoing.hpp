@@ -1,8 +1,8 @@
 #pragma once
 
 // What the agent says, as parameters of the Bot API's methods.
+#include "html.hpp"
 #include "parley/host.hpp"
-#include "styled.hpp"
 #include "update.hpp"
 
 #include <deque>

@@ -1,7 +1,7 @@
 #include "update.hpp"
 
+#include "html.hpp"
 #include "parley/text.hpp"
-#include "styled.hpp"
 
 #include <algorithm>
 #include <array>

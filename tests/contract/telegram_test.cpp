@@ -2,9 +2,8 @@
 #include "test_host.hpp"
 
 // The plain parts of the plugin, which its file does not export.
-#include "../../plugins/channel_telegram/markdown.cpp"
+#include "../../plugins/channel_telegram/html.cpp"
 #include "../../plugins/channel_telegram/pace.hpp"
-#include "../../plugins/channel_telegram/styled.cpp"
 
 #include <catch2/catch.hpp>
 

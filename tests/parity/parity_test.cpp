@@ -1,5 +1,6 @@
 // Each shipped plugin has a scenario here, tagged with its folder's name; one without is a test
 // that fails. Whoever writes one keeps it in step: the far side speaks only when it is spoken to.
+#include "../wire/ws_kit.hpp"
 #include "line_server.hpp"
 #include "stage.hpp"
 
@@ -329,6 +330,54 @@ TEST_CASE("channel_telegram says the same in the process and in a worker", "[cha
                  .result);
         stage.call(Verb::channel_typing, R"({"conversation":"5"})");
         stage.cancel(call, run);
+        server.stop();
+    });
+}
+
+TEST_CASE("channel_slack says the same in the process and in a worker", "[channel_slack]") {
+    same_both_ways("channel_slack", [](Stage& stage) {
+        kit::Outlet outlet;
+        auto const socket = "ws://127.0.0.1:" + std::to_string(outlet.port);
+        HttpServer server(stage.loop, [&](Request request, std::shared_ptr<Reply> reply) {
+            auto const method = request.target.substr(request.target.rfind('/') + 1);
+            std::string more;
+            if (method == "auth.test") more = R"(,"user":"bot","user_id":"U7")";
+            if (method == "apps.connections.open") more = R"(,"url":")" + socket + R"(/link")";
+            if (method == "chat.postMessage") more = R"(,"ts":"1700000001.000100")";
+            Response response;
+            response.body = R"({"ok":true)" + more + "}";
+            reply->send(std::move(response));
+        });
+        REQUIRE(server.listen_tcp("127.0.0.1", 0));
+        auto base = "http://127.0.0.1:" + std::to_string(server.port());
+        stage.transcript.name(base, "<server>");
+        stage.transcript.name(socket, "<socket>");
+        stage.transcript.name("127.0.0.1:" + std::to_string(outlet.port), "<peer>");
+        stage.configure(R"({"api_url":")" + base + R"(","socket_url":")" + socket + R"("})");
+        Answer run;
+        auto call = stage.start(Verb::channel_run, R"({"instance":"chat"})", run);
+        kit::WsPeer slack(stage.loop, outlet);
+        slack.agree();
+        slack.say(kit::frame(kit::text, R"({"type":"hello"})"));
+        CHECK(stage.carried("@bot"));
+        slack.say(kit::frame(
+            kit::text,
+            R"({"envelope_id":"e1","type":"events_api","payload":{"event":{"type":"message",)"
+            R"("channel":"D5","channel_type":"im","user":"U5","ts":"1700000000.000100","text":"At noon?"}}})"));
+        CHECK(stage.carried("id:U5"));
+        stage.worker->acknowledge(call, "e1", 100);
+        CHECK(slack.next_said().payload == R"({"envelope_id":"e1"})");
+        CHECK_THAT(
+            stage
+                .call(Verb::channel_send, R"({"id":"o-1","conversation":"D5","text":"**At** )"
+                                          R"(one.","markdown":true})")
+                .text(),
+            Contains("\"parts\":1"));
+        CHECK_FALSE(
+            *stage.call(Verb::channel_send, R"({"id":"o-2","conversation":"no one","text":"x"})")
+                 .result);
+        stage.cancel(call, run);
+        CHECK(slack.next_said().code() == 1000);
         server.stop();
     });
 }

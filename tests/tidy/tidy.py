@@ -38,7 +38,8 @@ def faults(tree):
             yield f"{path.relative_to(tree)}:3: a header says first what it offers and what it never does"
     for path in sorted(tree.glob("**/*")):
         parts = path.relative_to(tree).parts
-        if not path.is_file() or parts[0] in ("build", ".git") or "node_modules" in parts or path.suffix in (".pyc", ".so") or path.name == "tidy.py":
+        is_ours = parts[0] not in ("build", ".git") and "node_modules" not in parts
+        if not path.is_file() or not is_ours or path.suffix in (".pyc", ".so") or path.name == "tidy.py":
             continue
         try:
             text = path.read_text()

@@ -5,8 +5,8 @@
 // else, HTML too, stays the text that it is. No input is an error, and the work is linear in it.
 #include "styled.hpp"
 
-namespace telegram {
+namespace chat_text {
 
 Styled styled_from(std::string_view markdown);
 
-}  // namespace telegram
+}  // namespace chat_text

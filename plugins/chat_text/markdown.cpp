@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-namespace telegram {
+namespace chat_text {
 
 namespace {
 
@@ -326,7 +326,7 @@ private:
         paragraph_ += (paragraph_.empty() ? "" : "\n") + std::string(trimmed(content));
     }
 
-    // Telegram has one level of quotes.
+    // Chats have one level of quotes.
     static bool take_quote(std::string_view& text) {
         bool found = false;
         while (true) {
@@ -474,4 +474,4 @@ Styled styled_from(std::string_view markdown) {
     return Blocks(markdown).read();
 }
 
-}  // namespace telegram
+}  // namespace chat_text
