@@ -1,7 +1,7 @@
 #pragma once
 
 // WebSockets outward, for plugins, by the host's hand: RFC 6455 over the same connections as
-// streams. It follows no redirect, offers no extension, and answers pings by itself.
+// streams. It follows no redirect, uses no proxy, offers no extension, and answers pings by itself.
 #include "base/limits.hpp"
 #include "base/loop.hpp"
 #include "base/result.hpp"

@@ -442,7 +442,7 @@ TEST_CASE("with reduced isolation the granted folders are still all there is", "
 TEST_CASE("a service that the manifest does not name is not there", "[worker]") {
     Rig rig("zoo");
     CHECK(rig.call("service parley.host.timer/1").text() == "there");
-    CHECK(rig.call("service parley.host.ws/1").text() == "not there");
+    CHECK(rig.call("service parley.host.teleport/1").text() == "not there");
     Rig other("files");
     other.spec.grants = {};
     CHECK(other.call("service parley.host.http/1").text() == "not there");
