@@ -2,8 +2,10 @@
 
 #include "base/text.hpp"
 
+#include <sodium/crypto_auth_hmacsha256.h>
 #include <sodium/crypto_generichash.h>
 #include <sodium/crypto_sign.h>
+#include <sodium/utils.h>
 
 #include <cstring>
 
@@ -31,6 +33,23 @@ Digest blake2b(std::string_view bytes) {
 
 std::string hex(Digest const& digest) {
     return hex(std::string_view(reinterpret_cast<char const*>(digest.data()), digest.size()));
+}
+
+Digest hmac_sha256(std::string_view key, std::initializer_list<std::string_view> pieces) {
+    static_assert(sizeof(Digest) == crypto_auth_hmacsha256_BYTES);
+    crypto_auth_hmacsha256_state state;
+    crypto_auth_hmacsha256_init(&state, bytes_of(key), key.size());
+    for (auto piece : pieces)
+        crypto_auth_hmacsha256_update(&state, bytes_of(piece), piece.size());
+    Digest digest;
+    crypto_auth_hmacsha256_final(&state, digest.data());
+    sodium_memzero(&state, sizeof state);
+    return digest;
+}
+
+bool same_bytes(Digest const& digest, std::string_view bytes) {
+    return bytes.size() == digest.size() &&
+           sodium_memcmp(digest.data(), bytes.data(), digest.size()) == 0;
 }
 
 bool is_signed(std::string_view bytes, std::string_view signature, std::string_view key) {

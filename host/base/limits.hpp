@@ -58,6 +58,28 @@ constexpr auto http_sweep_time = 500ms;                   // how late the times 
 constexpr std::size_t event_backlog_bytes = 1024 * 1024;  // a reader slower than this is cut off
 constexpr auto event_heartbeat = 15s;
 
+// Webhooks: POST /hooks/{instance}, from anybody who reaches the port.
+constexpr std::size_t inbound_body_bytes = 256 * 1024;    // a message is 64 KiB; the rest is what surrounds it
+constexpr auto inbound_body_time = 10s;                   // a sender is a server, and near
+constexpr auto inbound_answer_time = 10s;                 // most senders give up about then
+constexpr std::size_t inbound_answer_bytes = 16 * 1024;   // of a plugin, to a sender that reads the status
+constexpr std::size_t inbound_reading = 128;              // bodies on their way; the API needs connections, too
+constexpr std::size_t inbound_reading_of_peer = 64;
+constexpr std::size_t inbound_open = 64;                  // requests of one instance, until their answers
+constexpr std::int64_t inbound_peer_per_second = 20;      // of one address, whatever it sends
+constexpr std::int64_t inbound_peer_burst = 200;
+constexpr std::int64_t inbound_refusal_cost = 10;         // a wrong signature counts as so many
+constexpr std::size_t inbound_peers = 4096;               // addresses remembered; more share one count
+constexpr std::int64_t inbound_per_second = 10;           // verified requests of one instance
+constexpr std::int64_t inbound_burst = 100;
+constexpr auto inbound_window_longest = 600s;             // between a timestamp and now, either way
+constexpr std::size_t inbound_signatures = 16'384;        // remembered of one instance; more cannot come
+constexpr std::size_t inbound_signatures_of_one = 8;      // in one header: a sender that changes its key
+constexpr std::size_t inbound_header_most = 32;           // headers that a plugin may hear
+constexpr auto inbound_retry_time = 5s;                   // what a sender is asked to wait
+static_assert(inbound_per_second * 2 * inbound_window_longest.count() + inbound_burst <
+              static_cast<std::int64_t>(inbound_signatures));
+
 // HTTP and streams for plugins.
 constexpr std::size_t egress_body_bytes = 32u << 20;
 constexpr std::size_t egress_per_worker = 64;             // requests and streams open at once

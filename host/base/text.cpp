@@ -1,5 +1,7 @@
 #include "base/text.hpp"
 
+#include <sodium/utils.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -159,6 +161,18 @@ std::string base64(std::string_view bytes) {
         for (std::size_t k = 0; k < 4; ++k)
             out += k <= count ? digits[(group >> (18 - 6 * k)) & 63] : '=';
     }
+    return out;
+}
+
+std::optional<std::string> from_base64(std::string_view text) {
+    std::string out(text.size() / 4 * 3, '\0');
+    std::size_t size = 0;
+    char const* end = nullptr;
+    if (sodium_base642bin(reinterpret_cast<unsigned char*>(out.data()), out.size(), text.data(),
+                          text.size(), nullptr, &size, &end, sodium_base64_VARIANT_ORIGINAL) != 0 ||
+        end != text.data() + text.size())
+        return {};
+    out.resize(size);
     return out;
 }
 

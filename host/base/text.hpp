@@ -26,6 +26,8 @@ std::string shell_word(std::string_view text);
 std::string hex(std::string_view bytes);                      // lower case
 std::optional<std::string> from_hex(std::string_view text);   // nothing unless even and hex
 std::string base64(std::string_view bytes);
+// Nothing unless it is base64 with its padding, and no more.
+std::optional<std::string> from_base64(std::string_view text);
 
 // The candidate nearest to `word` by edit distance, or nothing when none is near.
 template <class Range>

@@ -72,9 +72,11 @@ Result<Inbound> message_from(InstanceName const& instance, json::value const& va
 class PluginChannel final : public Channel, public std::enable_shared_from_this<PluginChannel> {
 public:
     PluginChannel(Loop& loop, InstanceName name, std::shared_ptr<Worker> worker,
-                  std::function<std::string()> last_cursor, Sink sink)
+                  std::function<std::string()> last_cursor, Sink sink,
+                  std::optional<std::string> inbound)
         : loop_(loop), name_(std::move(name)), worker_(std::move(worker)),
-          last_cursor_(std::move(last_cursor)), sink_(std::move(sink)) {}
+          last_cursor_(std::move(last_cursor)), sink_(std::move(sink)),
+          inbound_(std::move(inbound)) {}
 
     void run() {
         if (stopped_) return;
@@ -82,6 +84,11 @@ public:
         JsonWriter request;
         request.begin('{').pair("instance", name_.text);
         if (auto cursor = last_cursor_(); !cursor.empty()) request.pair("cursor", cursor);
+        if (inbound_) {
+            request.key("inbound").begin('{');
+            if (!inbound_->empty()) request.pair("url", *inbound_);
+            request.end('}');
+        }
         CallSink sink;
         std::weak_ptr<PluginChannel> weak = shared_from_this();
         sink.on_emit = [weak](std::string_view bytes) {
@@ -272,6 +279,7 @@ private:
     std::shared_ptr<Worker> worker_;
     std::function<std::string()> last_cursor_;
     Sink sink_;
+    std::optional<std::string> const inbound_;
     std::uint64_t run_call_ = 0;
     Link link_ = Link::disconnected;
     std::string detail_ = "not started";
@@ -311,9 +319,11 @@ char const* name_of(Channel::Link link) {
 
 std::shared_ptr<Channel> Channel::open(Loop& loop, InstanceName name,
                                        std::shared_ptr<Worker> worker,
-                                       std::function<std::string()> last_cursor, Sink sink) {
+                                       std::function<std::string()> last_cursor, Sink sink,
+                                       std::optional<std::string> inbound) {
     auto channel = std::make_shared<PluginChannel>(loop, std::move(name), std::move(worker),
-                                                   std::move(last_cursor), std::move(sink));
+                                                   std::move(last_cursor), std::move(sink),
+                                                   std::move(inbound));
     loop.post([weak = std::weak_ptr(channel)] {
         if (auto self = weak.lock()) self->run();
     });

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -79,10 +80,12 @@ public:
     };
 
     // Starts the worker and its `run`, again with back-off whenever it ends, unless the plugin says
-    // that the error is permanent. `last_cursor` is asked at each start.
+    // that the error is permanent. `last_cursor` is asked at each start. `inbound`: it may hear
+    // webhooks, which arrive at that address; empty when nobody knows it.
     static std::shared_ptr<Channel> open(Loop& loop, InstanceName name,
                                          std::shared_ptr<Worker> worker,
-                                         std::function<std::string()> last_cursor, Sink sink);
+                                         std::function<std::string()> last_cursor, Sink sink,
+                                         std::optional<std::string> inbound = {});
     virtual ~Channel() = default;
 
     virtual void send(Outbound message, std::function<void(SendOutcome)> done) = 0;

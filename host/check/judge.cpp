@@ -5,6 +5,7 @@
 #include "base/schema.hpp"
 #include "base/text.hpp"
 #include "plugin/attachment.hpp"
+#include "plugin/inbound.hpp"
 #include "plugin/link.hpp"
 
 #include <parley/frame.h>
@@ -155,6 +156,14 @@ void Judge::hear(std::uint16_t type, std::uint64_t id, std::string_view body, Ve
             return look_for_canary("the store", body, verdict);
         case PARLEY_F_BLOB_WRITE:
             return look_for_canary("a blob", body, verdict);
+        case PARLEY_F_INBOUND_ANSWER: {
+            std::uint64_t webhook = 0;
+            if (!take_number(body, webhook)) return;
+            look_for_canary("an answer to a webhook", body, verdict);
+            if (auto answer = read_inbound_answer(body); is("response-schema") && !answer)
+                complain(verdict, answer.error().what);
+            return;
+        }
         case PARLEY_F_REVEAL:
             if (!take_number(body, call) || !is("secret-undeclared")) return;
             if (auto const* field = spec_.file->manifest().secret(body);

@@ -1,5 +1,6 @@
 // The checks that parley-worker-check plays: what it is told to play, and what is made of what it
 // says.
+#include "base/json.hpp"
 #include "base/limits.hpp"
 #include "base/loop.hpp"
 #include "base/text.hpp"
@@ -28,7 +29,7 @@ constexpr std::string_view canary = "canary-3f9c1ab77d02e5-of-parley-plugin-chec
 // Services that parley-worker-check can play.
 constexpr std::string_view doubles[] = {PARLEY_HOST_HTTP, PARLEY_HOST_STREAM, PARLEY_HOST_TIMER,
                                         PARLEY_HOST_KV,   PARLEY_HOST_REVEAL, PARLEY_HOST_BLOB,
-                                        PARLEY_HOST_WS};
+                                        PARLEY_HOST_WS,   PARLEY_HOST_INBOUND};
 
 bool is(Rule const& rule, std::string_view name) {
     return rule.name == name;
@@ -91,6 +92,11 @@ Result<std::string> script_for(Rule const& rule, Subject const& subject, Verdict
     for (auto const& id : manifest.optional) line("optional", id);
     for (auto verb : promised(manifest))
         line("promises", std::to_string(static_cast<unsigned>(verb)));
+    if (manifest.inbound) {
+        for (auto const& body : manifest.inbound->examples)
+            line("webhook", JsonWriter().string(body).text());
+        if (manifest.inbound->examples.empty()) line("webhook", "\"{}\"");
+    }
     std::vector<std::string> missing;
     auto request = [&](char const* key, SampleRequest const& one, std::string const& text) {
         line(key, std::to_string(static_cast<unsigned>(one.verb)) + " " + text);

@@ -206,7 +206,8 @@ std::vector<Attachment> one_file() {
 }
 
 // A host asks for nothing but what the manifest says that the channel can do.
-void add_channel(std::vector<SampleRequest>& out, ChannelFeatures const& can, Fill fill) {
+void add_channel(std::vector<SampleRequest>& out, ChannelFeatures const& can, bool hears_webhooks,
+                 Fill fill) {
     auto text = long_words(fill, limits::message_text_bytes);
     auto add = [&out](Verb verb, auto const& write) {
         JsonWriter words;
@@ -222,7 +223,11 @@ void add_channel(std::vector<SampleRequest>& out, ChannelFeatures const& can, Fi
         words.key("buttons").begin('[').begin('[').begin('{').pair("text", "Yes");
         words.pair("data", "check-1").end('}').end(']').end(']');
     };
-    out.push_back({Verb::channel_run, R"({"instance":"check"})"});
+    out.push_back(
+        {Verb::channel_run,
+         hears_webhooks
+             ? R"({"instance":"check","inbound":{"url":"https://parley.example/hooks/check"}})"
+             : R"({"instance":"check"})"});
     add(Verb::channel_send, [&](auto& words) {
         dress(words.pair("id", "check-1"));
         if (can.files && fill != Fill::least)
@@ -300,7 +305,8 @@ std::vector<SampleRequest> sample_requests(Subject const& subject, Fill fill,
                                            std::vector<std::string>& missing) {
     std::vector<SampleRequest> out;
     auto const& manifest = subject.file->manifest();
-    if (manifest.has_role(PARLEY_ROLE_CHANNEL)) add_channel(out, manifest.channel, fill);
+    if (manifest.has_role(PARLEY_ROLE_CHANNEL))
+        add_channel(out, manifest.channel, manifest.inbound.has_value(), fill);
     if (manifest.has_role(PARLEY_ROLE_PROVIDER)) add_provider(out, fill);
     for (auto const& skill : manifest.skills) {
         auto schema = parse_json(skill.parameters);

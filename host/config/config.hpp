@@ -70,6 +70,7 @@ struct ChannelConfig {
     std::string config = "{}";
     std::map<std::string, SecretName> secrets;
     std::vector<std::string> approvers;  // typed ids
+    bool inbound = false;                // it hears webhooks, at /hooks/NAME
 };
 
 enum class OnLimit { warn, refuse };
@@ -132,6 +133,9 @@ struct Config {
 // The models that a call to `name` may ask: itself, then its fallbacks, each followed by its own;
 // none twice. A name that is no model has none.
 std::vector<std::string> models_in_order(Config const& config, std::string const& name);
+
+// Where the webhooks of an instance arrive, as the world sees it; empty without a public_url.
+std::string webhook_url(Config const& config, InstanceName const& instance);
 
 // Reads parley.yaml, overrides.yaml and agents/*/agent.yaml with their soul.md and
 // instructions.md. All errors at once, one per line, each with file:line:column. A file that stands

@@ -61,6 +61,12 @@ void entries(MapReader const& reader, char const* key, Each each) {
 
 }  // namespace
 
+std::string webhook_url(Config const& config, InstanceName const& instance) {
+    auto base = config.public_url;
+    while (base.ends_with('/')) base.pop_back();
+    return base.empty() ? base : base + "/hooks/" + instance.text;
+}
+
 char const* name_of(Isolation isolation) {
     return isolation == Isolation::reduced ? "reduced" : "strict";
 }
@@ -212,7 +218,7 @@ void channels_from(MapReader const& top, Config& config) {
     entries(top, "channels", [&](Yaml const& name, Yaml const& node) {
         if (name.text == "api") return top.complain(name, "'api' is the built-in instance");
         MapReader in(node, top.file(), top.complaints(),
-                     {"plugin", "agent", "config", "secrets", "approvers"});
+                     {"plugin", "agent", "config", "secrets", "approvers", "inbound"});
         auto& channel = config.channels[InstanceName(name.text)];
         in.text("plugin", channel.plugin.text);
         in.text("agent", channel.agent.text);
@@ -221,6 +227,7 @@ void channels_from(MapReader const& top, Config& config) {
         in.json("config", channel.config);
         in.secrets("secrets", channel.secrets);
         in.texts("approvers", channel.approvers);
+        in.boolean("inbound", channel.inbound);
         for (auto const& id : channel.approvers)
             if (id.find(':') == std::string::npos || id.starts_with("nick:"))
                 in.complain(*in.get("approvers"),

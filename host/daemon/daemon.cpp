@@ -6,6 +6,7 @@
 #include "control/control.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/signals.hpp"
+#include "inbound/webhooks.hpp"
 #include "plugin/blobs.hpp"
 #include "plugin/tape.hpp"
 #include "trace/trace.hpp"
@@ -55,6 +56,7 @@ private:
     Result<> check_vault_age();
     Result<> open_doors();
     void build_worker_deps();
+    void open_webhooks();
     void record(char const* kind, std::string body);
     void record_refusals();
     Result<> reload(char const* why);
@@ -79,6 +81,7 @@ private:
     std::unique_ptr<HttpClient> http_;
     std::unique_ptr<Blobs> blobs_;
     WorkerDeps workers_;
+    std::unique_ptr<Webhooks> webhooks_;
     std::unique_ptr<Flow> flow_;
     std::unique_ptr<Control> control_;
     std::unique_ptr<HttpServer> server_;
@@ -167,6 +170,26 @@ void Daemon::build_worker_deps() {
     };
 }
 
+void Daemon::open_webhooks() {
+    WebhookDeps deps;
+    deps.desk = workers_.inbound;
+    deps.now_us = [this] { return ledger_->now_us(); };
+    deps.secret = workers_.secret;
+    deps.secret_used = workers_.secret_used;
+    deps.find_secret = workers_.find_secret;
+    deps.check_origin = [this](Request const& head) -> std::optional<HttpRefusal> {
+        auto denial = control_->doorman().check_origin(head);
+        if (!denial) return {};
+        return HttpRefusal{denial->status, denial->detail};
+    };
+    deps.refused = [this](InstanceName const& instance, std::string const& why) {
+        gate_->count_refusal(instance, Sender{{why}, ""});
+    };
+    deps.trace = workers_.trace;
+    webhooks_ = std::make_unique<Webhooks>(std::move(deps));
+    webhooks_->use(config_);
+}
+
 // An old vault put in the place of a newer one would bring back what was removed.
 Result<> Daemon::check_vault_age() {
     auto known = ledger_->get(Table::meta, vault_generation);
@@ -183,8 +206,15 @@ Result<> Daemon::open_doors() {
     MUST(check_vault_age());
     server_ =
         std::make_unique<HttpServer>(loop_, [this](Request request, std::shared_ptr<Reply> reply) {
-            control_->handle(std::move(request), std::move(reply));
+            if (Webhooks::is_for(request))
+                webhooks_->handle(std::move(request), std::move(reply));
+            else
+                control_->handle(std::move(request), std::move(reply));
         });
+    server_->check_heads_with([this](Request const& head) {
+        return Webhooks::is_for(head) ? webhooks_->admit(head) : BodyTerms();
+    });
+    open_webhooks();
     MUST(server_->listen_tcp(config_->listen_host, config_->listen_port));
     MUST(server_->listen_unix(home_ / "run/parley.sock"));
 
@@ -302,6 +332,7 @@ Result<> Daemon::reload(char const* why) {
         record("plugin.locked", accepted.take());
     }
     control_->doorman().answers_to(config_->listen_host, server_->port(), config_->public_url);
+    webhooks_->use(config_);
     record("config.changed", body.take());
     record_refusals();
     flow_->use(config_);

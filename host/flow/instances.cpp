@@ -18,6 +18,7 @@ std::string key_of(WorkerSpec const& spec) {
     out.boolean(spec.allow_private).string(name_of(spec.isolation));
     for (auto const& [field, name] : spec.secrets) out.string(field).string(name.text());
     for (auto const& field : spec.reveal) out.string("reveal " + field);
+    if (spec.inbound) out.string("inbound " + *spec.inbound);
     for (auto const& rule : spec.egress) {
         out.begin('[').string(rule.host).number(rule.port).boolean(rule.plain);
         for (auto const& method : rule.methods) out.string(method);
@@ -216,6 +217,8 @@ void Flow::open_channel(InstanceName const& name) {
         deps_.trace(2, "channel " + name.text + " is not open: " + why_closed);
         return close_channel(name);
     }
+    if (channel.inbound) spec->inbound = webhook_url(*config_, name);
+    auto inbound = spec->inbound;
     auto key = key_of(*spec);
     if (auto open = channels_.find(name); open != channels_.end())
         return open->second.key == key && is_sound(*open->second.worker) ? void()
@@ -251,7 +254,7 @@ void Flow::open_channel(InstanceName const& name) {
     auto last_cursor = [this, name] {
         return deps_.ledger->get(Table::cursor, name.text).value_or("");
     };
-    auto opened = Channel::open(*deps_.loop, name, worker, last_cursor, std::move(sink));
+    auto opened = Channel::open(*deps_.loop, name, worker, last_cursor, std::move(sink), inbound);
     channels_[name] = {std::move(key), channel.plugin, worker, std::move(opened)};
 }
 

@@ -83,6 +83,9 @@ Result<> check_uses(Manifest const& manifest, Config const& config, PluginConfig
     for (auto const& [name, channel] : config.channels) {
         if (channel.plugin != manifest.id) continue;
         instances = true;
+        if (channel.inbound && !manifest.inbound)
+            return Error(Fault::bad_input, "channels." + name.text +
+                                               ".inbound: the plugin hears no webhooks");
         MUST(check_use(manifest, base, channel.config, channel.secrets, "channels." + name.text));
     }
     for (auto const& [name, model] : config.models) {

@@ -56,9 +56,44 @@ std::string composed(Placement const& placement, std::string_view secret) {
         case Placement::Encode::base64:
             out = base64(text);
             break;
+        case Placement::Encode::hmac_hex:
+        case Placement::Encode::hmac_base64:
+            break;  // never placed itself: see signature_of
     }
     wipe(text);
     return out;
+}
+
+// The signature over the request as it stands.
+Result<std::string> signature_of(Outgoing const& request, Placement const& placement,
+                                 std::string_view secret) {
+    auto header = [&request](std::string_view name) -> std::optional<std::string_view> {
+        std::optional<std::string_view> found;
+        for (auto const& [key, value] : request.headers) {
+            if (!same_name(key, name)) continue;
+            if (found) return std::nullopt;
+            found = value;
+        }
+        return found;
+    };
+    TRY(before, text_before_body(placement.signed_text, header));
+    TRY(digest, sign(placement.key, secret, before, request.body));
+    auto form =
+        placement.encode == Placement::Encode::hmac_hex ? DigestForm::hex : DigestForm::base64;
+    return placement.prefix + written(form, digest) + placement.suffix;
+}
+
+// What a signature needs beside its slot.
+Result<> read_signature(json::value const& entry, Placement& placement) {
+    if (placement.kind != Placement::Kind::header)
+        return bad("inject puts a signature where no header is");
+    auto text = parse_signed_text(text_at(entry, "signed", "{body}"));
+    if (!text) return bad("inject.signed " + text.error().what);
+    placement.signed_text = std::move(*text);
+    auto key = text_at(entry, "key", "text");
+    if (key != "text" && key != "base64") return bad("inject.key is neither text nor base64");
+    if (key == "base64") placement.key = KeyForm::base64;
+    return ok();
 }
 
 Result<std::pair<Placement::Kind, std::string>> read_slot(std::string_view slot) {
@@ -183,8 +218,13 @@ Result<std::vector<Placement>> read_placements(json::value const* inject,
             placement.encode = Placement::Encode::percent;
         else if (encode == "base64")
             placement.encode = Placement::Encode::base64;
+        else if (encode == "hmac-sha256-hex")
+            placement.encode = Placement::Encode::hmac_hex;
+        else if (encode == "hmac-sha256-base64")
+            placement.encode = Placement::Encode::hmac_base64;
         else if (encode != "none")
             return bad("inject has an unknown encode");
+        if (placement.is_signature()) MUST(read_signature(entry, placement));
         auto const* field = manifest.secret(placement.field);
         if (!field)
             return denied("the manifest declares no secret \"" +
@@ -192,12 +232,23 @@ Result<std::vector<Placement>> read_placements(json::value const* inject,
         if (!is_declared(*field, placement, slot) && holds("secret-slot"))
             return denied("the manifest does not declare the slot " + visible(slot) +
                           " for the secret " + field->name);
+        bool is_computed = field->tier == SecretField::Tier::compute;
+        if (is_computed != placement.is_signature() && holds("compute-tier"))
+            return denied("the secret " + field->name +
+                          (is_computed ? " is only computed with, never placed"
+                                       : " is placed, and its tier is not compute"));
         placements.push_back(std::move(placement));
     }
+    std::stable_partition(placements.begin(), placements.end(),
+                          [](auto const& one) { return !one.is_signature(); });
     return placements;
 }
 
 Result<> place_secret(Outgoing& request, Placement const& placement, std::string_view secret) {
+    if (placement.is_signature()) {
+        TRY(signature, signature_of(request, placement, secret));
+        return place_header(request, placement.place, std::move(signature));
+    }
     auto value = composed(placement, secret);
     Result<> placed = ok();
     switch (placement.kind) {
@@ -235,7 +286,9 @@ Result<> place_in_stream(std::string& bytes, Placement const& placement, std::st
     bool breaks = value.find_first_of(std::string_view("\r\n\0", 3)) != value.npos;
     if (!breaks || !holds("secret-line")) bytes.replace(at, placement.place.size(), value);
     wipe(value);
-    return breaks && holds("secret-line") ? Result<>(bad("the value for the stream holds a line break")) : ok();
+    return breaks && holds("secret-line")
+               ? Result<>(bad("the value for the stream holds a line break"))
+               : ok();
 }
 
 }  // namespace parley

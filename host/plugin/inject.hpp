@@ -18,7 +18,10 @@ struct Placement {
     std::string place;  // the slot's part after the colon
     std::string field;  // a declared secret
     std::string prefix, suffix;
-    enum class Encode { none, percent, base64 } encode = Encode::none;
+    enum class Encode { none, percent, base64, hmac_hex, hmac_base64 } encode = Encode::none;
+    SignedText signed_text{};  // of an hmac
+    KeyForm key = KeyForm::text;
+    bool is_signature() const { return encode >= Encode::hmac_hex; }
 };
 
 // What leaves as one request; also what a redirect is made from, without the secrets.
@@ -33,7 +36,8 @@ struct Outgoing {
 // field, in one of its declared slots. Fault::denied otherwise.
 Result<std::vector<Placement>> read_placements(json::value const* inject, Manifest const& manifest);
 
-// Puts one secret into its slot. `encode` is applied to prefix, secret and suffix together; a path
+// Puts one secret, or the signature that is made with it, into its slot; signatures come last, since
+// they are made over what leaves. `encode` is applied to prefix, secret and suffix together; a path
 // or query value is made URL-safe in any case. Fault::bad_input when the slot is not there.
 Result<> place_secret(Outgoing& request, Placement const& placement, std::string_view secret);
 // The first occurrence of the place's text in `bytes`.

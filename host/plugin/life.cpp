@@ -290,6 +290,8 @@ void Life::heard(std::uint16_t type, std::uint64_t id, std::string_view body) {
             return on_word(type, id, body);
         case PARLEY_F_WS_CLOSE:
             return on_goodbye(id, body);
+        case PARLEY_F_INBOUND_ANSWER:
+            return on_answer(id, body);
         case PARLEY_F_END:
             if (auto node = operations_.extract(id)) node.mapped()->ended();
             return;
@@ -301,6 +303,7 @@ void Life::heard(std::uint16_t type, std::uint64_t id, std::string_view body) {
         case PARLEY_F_BLOB_PUT:
         case PARLEY_F_BLOB_GET:
         case PARLEY_F_WS_OPEN:
+        case PARLEY_F_INBOUND_LISTEN:
             return on_service(type, id, body);
         default:
             return end("the worker sent a frame of an unknown type");

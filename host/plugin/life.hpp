@@ -50,6 +50,10 @@ public:
     void stayed(std::uint64_t id) override;
     void secret_found(std::uint64_t call, std::string const& name) override;
     void give_credit(std::uint64_t operation, std::uint32_t bytes) override;
+    bool is_run(std::uint64_t call) const override {
+        auto found = calls_.find(call);
+        return found != calls_.end() && found->second.durable;
+    }
     bool is_crowded() const override { return link_ && link_->is_crowded(); }
 
     Life(WorkerDeps const& deps, WorkerSpec const& spec, bool single, Told told);
@@ -84,6 +88,7 @@ private:
     void on_service(std::uint16_t type, std::uint64_t id, std::string_view body);
     void on_word(std::uint16_t type, std::uint64_t id, std::string_view body);
     void on_goodbye(std::uint64_t id, std::string_view body);
+    void on_answer(std::uint64_t id, std::string_view body);
     void give_back(std::uint64_t id, Call& call, std::size_t bytes);
     void finish(std::uint64_t id, Result<std::string> result);
     void drop_operations(std::uint64_t call);

@@ -20,14 +20,15 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
         return end("the worker used an operation id that is not its own or not new");
     if (!take_number(body, call) || (!calls_.contains(call) && holds("service-call")))
         return end("the worker asked a service for a call that is not open");
-    char const* service = type == PARLEY_F_HTTP_START    ? PARLEY_HOST_HTTP
-                          : type == PARLEY_F_STREAM_OPEN ? PARLEY_HOST_STREAM
-                          : type == PARLEY_F_KV          ? PARLEY_HOST_KV
-                          : type == PARLEY_F_REVEAL      ? PARLEY_HOST_REVEAL
-                          : type == PARLEY_F_BLOB_PUT    ? PARLEY_HOST_BLOB
-                          : type == PARLEY_F_BLOB_GET    ? PARLEY_HOST_BLOB
-                          : type == PARLEY_F_WS_OPEN     ? PARLEY_HOST_WS
-                                                         : PARLEY_HOST_TIMER;
+    char const* service = type == PARLEY_F_HTTP_START       ? PARLEY_HOST_HTTP
+                          : type == PARLEY_F_STREAM_OPEN    ? PARLEY_HOST_STREAM
+                          : type == PARLEY_F_KV             ? PARLEY_HOST_KV
+                          : type == PARLEY_F_REVEAL         ? PARLEY_HOST_REVEAL
+                          : type == PARLEY_F_BLOB_PUT       ? PARLEY_HOST_BLOB
+                          : type == PARLEY_F_BLOB_GET       ? PARLEY_HOST_BLOB
+                          : type == PARLEY_F_WS_OPEN        ? PARLEY_HOST_WS
+                          : type == PARLEY_F_INBOUND_LISTEN ? PARLEY_HOST_INBOUND
+                                                            : PARLEY_HOST_TIMER;
     if (!spec_.file->manifest().asks_for(service) && holds("service-declared"))
         return end(std::string("the manifest does not name ") + service);
     if (operations_.size() >= limits::egress_per_worker)
@@ -46,6 +47,9 @@ void Life::on_service(std::uint16_t type, std::uint64_t id, std::string_view bod
             break;
         case PARLEY_F_TIMER_START:
             if (take_number(body, number)) operation = start_timer(*this, call, id, number);
+            break;
+        case PARLEY_F_INBOUND_LISTEN:
+            operation = start_inbound(*this, call, id);
             break;
         case PARLEY_F_REVEAL:
             operation = start_reveal(*this, call, id, body);
@@ -91,6 +95,16 @@ void Life::on_goodbye(std::uint64_t id, std::string_view body) {
         return end("the worker said goodbye to what is no WebSocket");
     node.mapped()->say_goodbye(code, body);
     node.mapped()->ended();
+}
+
+void Life::on_answer(std::uint64_t id, std::string_view body) {
+    std::uint64_t request = 0;
+    if (!take_number(body, request)) return end("the worker answered with a short frame");
+    auto found = operations_.find(id);
+    if (found == operations_.end()) return;  // closed meanwhile: no lie
+    auto operation = found->second;
+    if (!operation->answer(request, body))
+        end("the worker answered a webhook that it was never given");
 }
 
 void Life::tell(std::uint64_t operation, std::uint32_t kind, std::string_view bytes, bool last) {

@@ -99,7 +99,10 @@ std::vector<std::string> rights_of(Manifest const& manifest) {
     for (auto const& field : manifest.secrets) {
         if (field.tier == SecretField::Tier::reveal)
             rights.push_back("reads secret " + visible(field.name) + ", where `reveal` grants it");
-        if (field.tier == SecretField::Tier::inject || !field.slots.empty())
+        if (field.tier == SecretField::Tier::compute && !field.slots.empty())
+            rights.push_back("signs with secret " + visible(field.name) + " in " +
+                             joined(field.slots) + " at " + joined(field.hosts));
+        else if (field.tier == SecretField::Tier::inject || !field.slots.empty())
             rights.push_back("uses secret " + visible(field.name) + " in " + joined(field.slots) +
                              " at " + joined(field.hosts));
     }
@@ -107,6 +110,11 @@ std::vector<std::string> rights_of(Manifest const& manifest) {
         rights.push_back(grant.access == GrantNeed::Access::run     ? "runs commands"
                          : grant.access == GrantNeed::Access::write ? "writes folder " + grant.name
                                                                     : "reads folder " + grant.name);
+    if (auto const& inbound = manifest.inbound)
+        rights.push_back(std::string("hears webhooks ") +
+                         (inbound->scheme == InboundNeed::Scheme::token ? "that carry secret "
+                                                                        : "signed with secret ") +
+                         inbound->secret + ", where `inbound` allows it");
     for (auto const& hook : manifest.hooks)
         rights.push_back(std::string("hook ") + name_of(hook.point) + ", fails " +
                          (hook.fails_open ? "open" : "closed"));

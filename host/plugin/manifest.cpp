@@ -29,7 +29,7 @@ constexpr std::array services = {
     std::string_view(PARLEY_HOST_HTTP),   std::string_view(PARLEY_HOST_STREAM),
     std::string_view(PARLEY_HOST_TIMER),  std::string_view(PARLEY_HOST_KV),
     std::string_view(PARLEY_HOST_REVEAL), std::string_view(PARLEY_HOST_BLOB),
-    std::string_view(PARLEY_HOST_WS)};
+    std::string_view(PARLEY_HOST_WS),     std::string_view(PARLEY_HOST_INBOUND)};
 constexpr std::size_t list_most = 256;    // of anything in a manifest
 constexpr std::size_t words_most = 4096;  // bytes of any one text in it
 
@@ -188,9 +188,10 @@ Result<SecretField> read_secret(json::value const& value, std::string const& whe
     std::string summary;
     MUST(reader.text("name", field.name, true));
     MUST(reader.text("summary", summary));
-    MUST(reader.word<SecretField::Tier>(
-        "tier", field.tier,
-        {{"inject", SecretField::Tier::inject}, {"reveal", SecretField::Tier::reveal}}));
+    MUST(reader.word<SecretField::Tier>("tier", field.tier,
+                                        {{"inject", SecretField::Tier::inject},
+                                         {"compute", SecretField::Tier::compute},
+                                         {"reveal", SecretField::Tier::reveal}}));
     MUST(reader.flag("required", field.required));
     MUST(reader.texts("slots", field.slots));
     MUST(reader.texts("hosts", field.hosts));
@@ -200,6 +201,9 @@ Result<SecretField> read_secret(json::value const& value, std::string const& whe
             return reader.wrong("slots", "holds \"" + visible(slot) +
                                              "\"; a slot is header:NAME, "
                                              "query:NAME, path:TEXT, body:/pointer or stream");
+        else if (field.tier == SecretField::Tier::compute && !slot.starts_with("header:"))
+            return reader.wrong("slots", "holds \"" + visible(slot) +
+                                             "\"; what is computed goes into a header alone");
     for (auto const& host : field.hosts)
         if (!host.starts_with("from_config:") && (!is_host(host) || host.starts_with("*.")))
             return reader.wrong("hosts",
@@ -325,6 +329,91 @@ Result<ChannelFeatures> read_channel(json::value const& value) {
     return features;
 }
 
+bool is_lower_header(std::string_view name) {
+    return !name.empty() && name.size() <= 128 &&
+           name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") == name.npos;
+}
+
+Result<> read_verify(json::value const& value, Manifest const& manifest, InboundNeed& need) {
+    TRY(reader, Reader::open(value, "inbound.verify",
+                             {"scheme", "secret", "header", "prefix", "encoding", "key", "signed",
+                              "timestamp", "window_s"}));
+    if (!reader.find("scheme")) return reader.wrong("scheme", "is missing");
+    MUST(reader.word<InboundNeed::Scheme>(
+        "scheme", need.scheme,
+        {{"hmac-sha256", InboundNeed::Scheme::hmac}, {"token", InboundNeed::Scheme::token}}));
+    MUST(reader.text("secret", need.secret, true));
+    MUST(reader.text("header", need.header, true));
+    if (!is_lower_header(need.header))
+        return reader.wrong("header", "is no header's name in lower case");
+    auto const* field = manifest.secret(need.secret);
+    if (!field) return reader.wrong("secret", "names one that is not declared");
+    if (field->tier == SecretField::Tier::reveal)
+        return reader.wrong("secret", "names one that the plugin may read, who could sign then");
+    if (need.scheme == InboundNeed::Scheme::token) {
+        for (auto const* key : {"prefix", "encoding", "key", "signed", "timestamp", "window_s"})
+            if (reader.find(key)) return reader.wrong(key, "says nothing about a token");
+        return ok();
+    }
+    if (field->tier != SecretField::Tier::compute)
+        return reader.wrong("secret", "names one that is not of tier compute");
+    MUST(reader.text("prefix", need.prefix));
+    MUST(reader.word<DigestForm>("encoding", need.encoding,
+                                 {{"hex", DigestForm::hex}, {"base64", DigestForm::base64}}));
+    MUST(reader.word<KeyForm>("key", need.key,
+                              {{"text", KeyForm::text}, {"base64", KeyForm::base64}}));
+    if (need.prefix.find(' ') != std::string::npos)
+        return reader.wrong("prefix", "holds a space, which parts two signatures");
+    std::string text = "{body}";
+    MUST(reader.text("signed", text));
+    auto parsed = parse_signed_text(text);
+    if (!parsed) return reader.wrong("signed", parsed.error().what);
+    need.signed_text = std::move(*parsed);
+    MUST(reader.text("timestamp", need.timestamp));
+    if (need.timestamp.empty()) {
+        if (reader.find("window_s")) return reader.wrong("window_s", "goes with a timestamp only");
+        return ok();
+    }
+    if (!need.signed_text.holds(need.timestamp))
+        return reader.wrong("timestamp", "names a header that is not signed");
+    std::int64_t seconds = 300;
+    MUST(reader.number("window_s", seconds, 1,
+                       limits::inbound_window_longest / std::chrono::seconds(1)));
+    need.window = std::chrono::seconds(seconds);
+    return ok();
+}
+
+Result<InboundNeed> read_inbound(json::value const& value, Manifest const& manifest) {
+    TRY(reader, Reader::open(value, "inbound", {"verify", "content_types", "headers", "examples"}));
+    InboundNeed need;
+    auto const* verify = reader.find("verify");
+    if (!verify) return reader.wrong("verify", "is missing: nothing unverified reaches a plugin");
+    MUST(read_verify(*verify, manifest, need));
+    if (reader.find("content_types")) {
+        need.content_types.clear();
+        MUST(reader.texts("content_types", need.content_types));
+        if (need.content_types.empty()) return reader.wrong("content_types", "is empty");
+        for (auto const& type : need.content_types)
+            if (type.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.+-/") != type.npos ||
+                std::count(type.begin(), type.end(), '/') != 1)
+                return reader.wrong("content_types", "holds \"" + visible(type) +
+                                                         "\", which is no type in lower case");
+    }
+    MUST(reader.texts("examples", need.examples));
+    MUST(reader.texts("headers", need.headers));
+    if (need.headers.size() > limits::inbound_header_most)
+        return reader.wrong("headers", "names too many");
+    for (auto const& name : need.headers) {
+        if (!is_lower_header(name))
+            return reader.wrong("headers", "holds something that is no name in lower case");
+        // What proves who sends is for the host alone.
+        if (name == need.header || name == "authorization" || name == "proxy-authorization" ||
+            name == "cookie")
+            return reader.wrong("headers", "names " + name + ", which a plugin does not hear");
+    }
+    return need;
+}
+
 Result<HookNeed> read_hook(json::value const& value, std::string const& where) {
     TRY(reader, Reader::open(value, where, {"point", "fail"}));
     HookNeed need;
@@ -389,6 +478,8 @@ Result<> check_together(Manifest const& manifest) {
         for (std::size_t j = 0; j < i; ++j)
             if (manifest.hooks[i].point == manifest.hooks[j].point)
                 return bad("hooks names a point twice");
+    if (manifest.inbound.has_value() != manifest.asks_for(PARLEY_HOST_INBOUND))
+        return bad("inbound and the service " PARLEY_HOST_INBOUND " belong together");
     for (auto const& field : manifest.secrets)
         for (auto const& host : field.hosts) {
             if (!host.starts_with("from_config:")) continue;
@@ -473,7 +564,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
     TRY(top, Reader::open(*value, "top",
                           {"manifest", "id", "version", "summary", "abi", "roles", "requires",
                            "optional", "secrets", "egress", "grants", "config_schema", "skills",
-                           "hooks", "channel", "limits", "isolation"}));
+                           "hooks", "channel", "inbound", "limits", "isolation"}));
     Manifest manifest;
     int format = 0;
     MUST(top.number("manifest", format, 0, INT32_MAX));
@@ -501,6 +592,12 @@ Result<Manifest> parse_manifest(std::string_view text) {
             return top.wrong("channel", "stands there without the role " PARLEY_ROLE_CHANNEL);
         TRY(features, read_channel(*channel));
         manifest.channel = features;
+    }
+    if (auto const* inbound = top.find("inbound")) {
+        if (!manifest.has_role(PARLEY_ROLE_CHANNEL))
+            return top.wrong("inbound", "stands there without the role " PARLEY_ROLE_CHANNEL);
+        TRY(need, read_inbound(*inbound, manifest));
+        manifest.inbound = std::move(need);
     }
     MUST(read_all(top, "skills", manifest.skills, [&](auto const& item, std::string const& where) {
         return read_skill(item, where, manifest);

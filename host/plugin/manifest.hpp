@@ -6,10 +6,12 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "config/config.hpp"
+#include "plugin/signature.hpp"
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +24,9 @@ char const* name_of(ApprovalNeed need);
 
 struct SecretField {
     std::string name;
-    enum class Tier { inject, reveal } tier = Tier::inject;
+    // inject: placed by the host. compute: never placed, only what is made with it. reveal: the
+    // plugin may have the bytes.
+    enum class Tier { inject, compute, reveal } tier = Tier::inject;
     bool required = false;
     std::vector<std::string> slots;  // header:NAME, path:TEXT, query:NAME, body:/pointer, stream
     std::vector<std::string> hosts;  // exact names; "from_config:KEY" binds it to that egress entry
@@ -73,6 +77,23 @@ struct ChannelFeatures {
     bool files = false;     // its send takes attachments
 };
 
+// Which requests from outside a channel's plugin hears: those that are signed with a secret, or
+// carry it, as this says.
+struct InboundNeed {
+    enum class Scheme { hmac, token } scheme = Scheme::hmac;
+    std::string secret;  // a declared field
+    std::string header;  // lower case: where the signature, or the token, stands
+    std::string prefix;  // of a signature: "sha256="
+    DigestForm encoding = DigestForm::hex;
+    KeyForm key = KeyForm::text;
+    SignedText signed_text;
+    std::string timestamp;           // the header that holds it, in seconds; empty: none
+    std::chrono::seconds window{0};  // between it and now, either way
+    std::vector<std::string> content_types{"application/json"};
+    std::vector<std::string> headers;   // lower case: those that the plugin hears
+    std::vector<std::string> examples;  // bodies, for whoever checks the plugin
+};
+
 struct HookNeed {
     HookPoint point = HookPoint::message_in;
     bool fails_open = false;  // what it cannot judge passes; undeclared means that it does not
@@ -90,6 +111,7 @@ struct Manifest {
     std::vector<SkillSpec> skills;
     std::vector<HookNeed> hooks;
     ChannelFeatures channel;
+    std::optional<InboundNeed> inbound;
     int memory_mb = 0;       // 0: the host's default
     int pending_calls = 16;
     Isolation isolation = Isolation::reduced;  // the least that it agrees to run under

@@ -37,6 +37,7 @@ public:
     // A secret stood in what was to leave, or came back: the call will fail with Fault::secret.
     virtual void secret_found(std::uint64_t call, std::string const& name) = 0;
     virtual void give_credit(std::uint64_t operation, std::uint32_t bytes) = 0;
+    virtual bool is_run(std::uint64_t call) const = 0;  // a channel's, which stays open
     virtual bool is_crowded() const = 0;  // the link: read no more from outside until drained()
 };
 
@@ -49,6 +50,8 @@ public:
     virtual bool hear(std::uint16_t /*type*/, std::string_view /*body*/) { return true; }
     // The last word to a WebSocket.
     virtual void say_goodbye(std::uint32_t /*code*/, std::string_view /*reason*/) {}
+    // To a request that the operation told of; false when it told of no such one.
+    virtual bool answer(std::uint64_t /*request*/, std::string_view /*answer*/) { return false; }
     virtual void drained() {}
     // The plugin has heard enough, or its call is over: nothing more is told.
     virtual void ended() {}
@@ -95,6 +98,7 @@ std::shared_ptr<Operation> start_reveal(Desk& desk, std::uint64_t call, std::uin
 std::shared_ptr<Operation> start_blob_put(Desk& desk, std::uint64_t call, std::uint64_t id);
 std::shared_ptr<Operation> start_blob_get(Desk& desk, std::uint64_t call, std::uint64_t id,
                                           std::string_view request);
+std::shared_ptr<Operation> start_inbound(Desk& desk, std::uint64_t call, std::uint64_t id);
 std::shared_ptr<Operation> start_kv(Desk& desk, std::uint64_t call, std::uint64_t id,
                                     std::uint32_t verb, std::string_view key,
                                     std::string_view value);

@@ -26,6 +26,8 @@ class HttpClient;
 class Tape;
 class CallSlots;  // who may start a per-call worker now; see limits::call_workers
 std::shared_ptr<CallSlots> make_call_slots();
+class InboundDesk;  // where webhooks find who hears them
+std::shared_ptr<InboundDesk> make_inbound_desk();
 class Spawner;  // of worker processes
 std::shared_ptr<Spawner> make_spawner();
 
@@ -72,6 +74,7 @@ struct WorkerSpec {
     std::set<std::string> reveal;         // fields of which the plugin may have the bytes
     std::vector<EgressRule> egress;       // manifest ∩ operator, from_config resolved to host and port
     bool allow_private = false;
+    std::optional<std::string> inbound;   // it may hear webhooks, at this address (empty: unknown)
     std::vector<Grant> grants;            // with any: the worker serves one call and dies with it
     Isolation isolation = Isolation::strict;
     std::filesystem::path home, key_file; // hidden from a command runner
@@ -95,6 +98,7 @@ struct WorkerDeps {
     Blobs* blobs = nullptr;
     std::shared_ptr<Tape> tape;  // of HTTP, being recorded or played; usually none
     std::shared_ptr<CallSlots> call_slots = make_call_slots();  // shared by all workers of a host
+    std::shared_ptr<InboundDesk> inbound = make_inbound_desk();
     std::shared_ptr<Spawner> spawner = make_spawner();
 };
 

@@ -44,6 +44,7 @@ struct Core {
 
     asio::io_context& context;
     HttpServer::Handler handler;
+    HttpServer::HeadCheck head_check;
     ServerLimits limits;
     bool stopped = false;
     std::function<void()> on_first_link;  // starts the sweep, which ends when no link is left
@@ -62,6 +63,8 @@ public:
         : core_(std::move(core)), socket_(std::move(socket)), peer_(std::move(peer)),
           open_count_(std::move(open_count)) {
         ++*open_count_;
+        if (core_->head_check)
+            reader_.check_heads_with([this](Request& head) { return terms_for(head); });
     }
     ~Connection() override { close(); }
 
@@ -179,13 +182,23 @@ private:
         if (state != last_state_) {
             if (state == State::header) deadline_ = now() + core_->limits.header_time;
             if (state == State::body) {
-                deadline_ = now() + core_->limits.body_time;
+                auto own = reader_.body_time();
+                deadline_ = now() + (own.count() > 0 ? own : core_->limits.body_time);
                 if (reader_.expects_continue()) put("HTTP/1.1 100 Continue\r\n\r\n");
                 if (phase_ != Phase::reading) return;
             }
             last_state_ = state;
         }
         read();
+    }
+
+    BodyTerms terms_for(Request& head) {
+        head.peer = peer_;
+        try {
+            return core_->head_check(head);
+        } catch (...) {
+            return {HttpRefusal{500, "The request was dropped."}};
+        }
     }
 
     void handle() {
@@ -202,8 +215,9 @@ private:
         }
     }
 
-    void refuse(Refusal const& why) {
+    void refuse(HttpRefusal const& why) {
         auto response = problem(why.status, why.detail);
+        response.headers = why.headers;
         finish(response_head(response, Framing::length, false, true), response.body, false);
     }
 

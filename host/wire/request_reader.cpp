@@ -5,6 +5,7 @@
 #include <boost/beast/http/error.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 
 namespace parley {
@@ -22,6 +23,10 @@ std::string_view plain(View text) {
     return {text.data(), text.size()};
 }
 
+std::string too_long(std::size_t bytes_most) {
+    return "The body is longer than " + std::to_string(bytes_most) + " bytes.";
+}
+
 // Fills a Request directly, without the container in between.
 class Parser final : public http::basic_parser<true> {
 public:
@@ -34,11 +39,14 @@ public:
 
     Request request;
     bool expects_continue = false, http_1_1 = true;
-    std::optional<Refusal> refusal;
+    std::optional<HttpRefusal> refusal;
+    std::function<BodyTerms(Request& head)> const* check = nullptr;
+    std::size_t bytes_most = limits::http_body_bytes;
+    std::chrono::milliseconds body_time{0};
 
 private:
     void refuse(error_code& error, int status, std::string detail) {
-        if (!refusal) refusal = Refusal{status, std::move(detail)};
+        if (!refusal) refusal = HttpRefusal{status, std::move(detail)};
         error = http::error::bad_value;
     }
 
@@ -60,6 +68,7 @@ private:
                 if (length_seen_ || !only_digits(plain(value)))
                     return refuse(error, 400, "Content-Length must be one number, given once.");
                 length_seen_ = true;
+                length_ = plain(value);
                 break;
             case http::field::transfer_encoding:
                 if (chunked_seen_ || !beast::iequals(value, "chunked"))
@@ -82,6 +91,23 @@ private:
         if (length_seen_ && chunked_seen_)
             return refuse(error, 400, "Content-Length and Transfer-Encoding exclude each other.");
         if (chunked_seen_ && !http_1_1) return refuse(error, 400, "HTTP/1.0 knows no chunks.");
+        if (check && *check) apply((*check)(request), error);
+    }
+
+    void apply(BodyTerms terms, error_code& error) {
+        if (terms.refusal) {
+            refusal = std::move(*terms.refusal);
+            error = http::error::bad_value;
+            return;
+        }
+        body_time = terms.time;
+        if (terms.bytes_most >= bytes_most) return;
+        bytes_most = terms.bytes_most;
+        body_limit(bytes_most);
+        // A length that is told is judged here; what the parser does of it is over. It has no more
+        // than a million bytes, so it is a number.
+        if (length_seen_ && std::strtoull(length_.c_str(), nullptr, 10) > bytes_most)
+            refuse(error, 413, too_long(bytes_most));
     }
 
     void on_body_init_impl(boost::optional<std::uint64_t> const& length, error_code&) override {
@@ -104,12 +130,11 @@ private:
     }
 
     bool length_seen_ = false, chunked_seen_ = false, is_header_complete_ = false;
+    std::string length_;
 };
 
-Refusal refusal_for(error_code const& error) {
-    if (error == http::error::body_limit)
-        return {413,
-                "The body is longer than " + std::to_string(limits::http_body_bytes) + " bytes."};
+HttpRefusal refusal_for(error_code const& error, std::size_t bytes_most = limits::http_body_bytes) {
+    if (error == http::error::body_limit) return {413, too_long(bytes_most)};
     if (error == http::error::header_limit)
         return {431, "The header is longer than " + std::to_string(limits::http_header_bytes) +
                          " bytes."};
@@ -137,10 +162,11 @@ struct RequestReader::Inside {
     std::optional<Parser> parser;
     State state = State::idle;
     std::size_t scanned = 0;  // of the buffer, without finding the header's end
-    Refusal refusal;
+    HttpRefusal refusal;
+    std::function<BodyTerms(Request& head)> check;
     bool keep_alive = false, http_1_1 = true;
 
-    State refuse(Refusal why) {
+    State refuse(HttpRefusal why) {
         refusal = std::move(why);
         return state = State::refused;
     }
@@ -177,6 +203,7 @@ RequestReader::State RequestReader::Inside::find_header() {
     }
     scanned = 0;
     parser.emplace();
+    parser->check = &check;
     return parse();
 }
 
@@ -192,7 +219,7 @@ RequestReader::State RequestReader::Inside::parse() {
                 return refuse({400, "A chunk's header or the trailer is too long."});
             break;
         }
-        if (error) return refuse(refusal_for(error));
+        if (error) return refuse(refusal_for(error, parser->bytes_most));
         if (parser->is_done()) break;
     }
     // We have seen the header's end; a parser that has not reads it differently.
@@ -242,7 +269,7 @@ Request RequestReader::take() {
     return request;
 }
 
-Refusal const& RequestReader::refusal() const {
+HttpRefusal const& RequestReader::refusal() const {
     return inside_->refusal;
 }
 bool RequestReader::keep_alive() const {
@@ -250,6 +277,12 @@ bool RequestReader::keep_alive() const {
 }
 bool RequestReader::http_1_1() const {
     return inside_->http_1_1;
+}
+void RequestReader::check_heads_with(std::function<BodyTerms(Request& head)> check) {
+    inside_->check = std::move(check);
+}
+std::chrono::milliseconds RequestReader::body_time() const {
+    return inside_->parser ? inside_->parser->body_time : std::chrono::milliseconds(0);
 }
 bool RequestReader::expects_continue() const {
     return inside_->parser && inside_->parser->expects_continue;

@@ -4,16 +4,12 @@
 // stricter than its parser: what two readers could understand differently is refused.
 #include "wire/server.hpp"
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
 namespace parley {
-
-// Why a request is refused; the connection closes after the answer.
-struct Refusal {
-    int status = 400;
-    std::string detail;
-};
 
 class RequestReader {
 public:
@@ -27,6 +23,9 @@ public:
 
     RequestReader();
     ~RequestReader();
+
+    // Asked of each request when its header is known; it may add to it what it knows of the peer.
+    void check_heads_with(std::function<BodyTerms(Request& head)> check);
 
     // Where the next bytes go. Never empty unless the state is ready or refused.
     struct Room {
@@ -43,11 +42,12 @@ public:
     State go_on();
     bool has_unread() const;
 
-    Refusal const& refusal() const;
+    HttpRefusal const& refusal() const;
     // Of the request that was ready or is being read.
     bool keep_alive() const;
     bool http_1_1() const;
     bool expects_continue() const;
+    std::chrono::milliseconds body_time() const;  // as the check set it; 0: it did not
 
 private:
     struct Inside;

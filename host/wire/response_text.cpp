@@ -142,14 +142,11 @@ Response problem(int status, std::string const& detail) {
     Response response;
     response.status = status;
     response.content_type = "application/problem+json";
-    response.body = JsonWriter()
-                        .begin('{')
-                        .pair("type", "about:blank")
-                        .pair("title", reason_for(status))
-                        .pair("status", std::int64_t{status})
-                        .pair("detail", detail)
-                        .end('}')
-                        .take();
+    JsonWriter out;
+    out.begin('{').pair("type", "about:blank").pair("title", reason_for(status));
+    out.pair("status", std::int64_t{status});
+    if (!detail.empty()) out.pair("detail", detail);
+    response.body = out.end('}').take();
     return response;
 }
 

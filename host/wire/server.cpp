@@ -249,6 +249,10 @@ HttpServer::~HttpServer() {
     stop();
 }
 
+void HttpServer::check_heads_with(HeadCheck check) {
+    inside_->core->head_check = std::move(check);
+}
+
 Result<> HttpServer::listen_tcp(std::string const& host, std::uint16_t port) {
     auto name = host;
     if (name == "localhost") name = "127.0.0.1";

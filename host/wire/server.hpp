@@ -80,8 +80,25 @@ struct ServerLimits {
     std::size_t backlog_bytes = limits::event_backlog_bytes;
 };
 
+// Why a request is refused; the connection closes after the answer.
+struct HttpRefusal {
+    int status = 400;
+    std::string detail = {};
+    std::vector<std::pair<std::string, std::string>> headers = {};
+};
+
+// What may follow a request's header, which is known whole: nothing, or a body of at most so many
+// bytes that comes within that time.
+struct BodyTerms {
+    std::optional<HttpRefusal> refusal = {};
+    std::size_t bytes_most = limits::http_body_bytes;  // never more than that
+    std::chrono::milliseconds time{0};                 // 0: the server's
+};
+
 class HttpServer {
 public:
+    // Asked once for each request, before any of its body is looked at; the body is empty.
+    using HeadCheck = std::function<BodyTerms(Request const& head)>;
     using Handler = std::function<void(Request request, std::shared_ptr<Reply> reply)>;
 
     // `loop` must outlive the server and every Reply. A Reply that is dropped unanswered answers
@@ -89,6 +106,8 @@ public:
     HttpServer(Loop& loop, Handler handler, ServerLimits limits = {});
     ~HttpServer();
 
+    // Before the first listener; without it every body is read.
+    void check_heads_with(HeadCheck check);
     // Fault::unavailable when the address is taken. Port 0 picks one; port() tells which.
     Result<> listen_tcp(std::string const& host, std::uint16_t port);
     // 0600; a stale socket of a dead host is replaced.

@@ -21,11 +21,12 @@ constexpr char const* sink_ids[] = {"",
                                     PARLEY_SINK_KV,
                                     PARLEY_SINK_REVEAL,
                                     PARLEY_SINK_BLOB,
-                                    PARLEY_SINK_WS};
+                                    PARLEY_SINK_WS,
+                                    PARLEY_SINK_INBOUND};
 constexpr std::size_t log_line_bytes = 8192;
 constexpr std::size_t operations_most =
     64;  // as the host counts; it ends a worker that goes beyond
-constexpr std::size_t key_bytes = 256, value_bytes = 65536;
+constexpr std::size_t key_bytes = 256, value_bytes = 65536, answer_bytes = 16384;
 
 bool contains(std::vector<std::string> const& list, char const* id) {
     return std::find(list.begin(), list.end(), id) != list.end();
@@ -42,6 +43,8 @@ bool is_last(std::uint32_t service, std::uint32_t kind) {
             return kind == PARLEY_BLOB_DONE || kind == PARLEY_BLOB_FAILED;
         case PARLEY_S_WS:
             return kind == PARLEY_WS_CLOSED || kind == PARLEY_WS_FAILED;
+        case PARLEY_S_INBOUND:
+            return kind == PARLEY_INBOUND_CLOSED;
         default:
             return true;
     }
@@ -264,6 +267,31 @@ struct HostFunctions {
         plugin.link_.send(PARLEY_F_REVEAL, *operation, {bytes_of(call), view(name, size)});
         return PARLEY_OK;
     }
+
+    static parley_status inbound_listen(parley_host const* host, parley_id call,
+                                        parley_id* operation) {
+        auto& plugin = of(host);
+        parley_status status = PARLEY_OK;
+        std::lock_guard lock(plugin.mutex_);
+        *operation = plugin.open_operation(call, PARLEY_S_INBOUND, status);
+        if (status != PARLEY_OK) return status;
+        plugin.link_.send(PARLEY_F_INBOUND_LISTEN, *operation, {bytes_of(call)});
+        return PARLEY_OK;
+    }
+    static parley_status inbound_answer(parley_host const* host, parley_id operation,
+                                        std::uint64_t request, char const* answer,
+                                        std::size_t size) {
+        auto& plugin = of(host);
+        if (size > answer_bytes) return PARLEY_E_LIMIT;
+        std::lock_guard lock(plugin.mutex_);
+        auto found = plugin.operations_.find(operation);
+        if (found == plugin.operations_.end()) return PARLEY_E_STALE;
+        if (found->second.service != PARLEY_S_INBOUND) return PARLEY_E_INVALID;
+        if (found->second.requests.erase(request) == 0) return PARLEY_E_STALE;
+        plugin.link_.send(PARLEY_F_INBOUND_ANSWER, operation,
+                          {bytes_of(request), view(answer, size)});
+        return PARLEY_OK;
+    }
 };
 
 void const* HostFunctions::get_interface(parley_host const* host, char const* id) {
@@ -275,6 +303,8 @@ void const* HostFunctions::get_interface(parley_host const* host, char const* id
     static constexpr parley_host_reveal_v1 reveal{sizeof reveal, 0, reveal_get};
     static constexpr parley_host_blob_v1 blob{sizeof blob, 0,        blob_put, blob_write,
                                               blob_finish, blob_get, end};
+    static constexpr parley_host_inbound_v1 inbound{sizeof inbound, 0, inbound_listen,
+                                                    inbound_answer, end};
     if (!id || !contains(of(host).setup_.services, id)) return nullptr;
     std::string_view asked(id);
     if (asked == PARLEY_HOST_HTTP) return &http;
@@ -284,6 +314,7 @@ void const* HostFunctions::get_interface(parley_host const* host, char const* id
     if (asked == PARLEY_HOST_KV) return &store;
     if (asked == PARLEY_HOST_REVEAL) return &reveal;
     if (asked == PARLEY_HOST_BLOB) return &blob;
+    if (asked == PARLEY_HOST_INBOUND) return &inbound;
     return nullptr;
 }
 
@@ -427,6 +458,12 @@ void Plugin::event(std::uint64_t operation, std::string_view body) {
         std::lock_guard lock(mutex_);
         auto found = operations_.find(operation);
         if (found == operations_.end()) return;
+        if (service == PARLEY_S_INBOUND) {
+            std::uint64_t request;
+            if (!take_number(body, request)) return;
+            if (kind == PARLEY_INBOUND_REQUEST) found->second.requests.insert(request);
+            if (kind == PARLEY_INBOUND_GONE) found->second.requests.erase(request);
+        }
         if (is_last(service, kind)) operations_.erase(found);
     }
     auto const* sink = service < std::size(sinks_) ? sinks_[service] : nullptr;

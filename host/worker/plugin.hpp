@@ -13,6 +13,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace parley::worker {
 
@@ -34,6 +35,7 @@ private:
         std::uint64_t call;
         std::uint32_t service;
         std::int64_t credit;  // of what is written to: bytes that write may still take
+        std::unordered_set<std::uint64_t> requests = {};  // webhooks that wait for an answer
     };
 
     void start(std::uint64_t call, std::string_view body);
@@ -59,7 +61,7 @@ private:
     parley_entry const* entry_ = nullptr;
     void* self_ = nullptr;
     void const* roles_[5] = {};
-    parley_event_sink_v1 const* sinks_[8] = {};
+    parley_event_sink_v1 const* sinks_[9] = {};
     parley_ack_sink_v1 const* ack_sink_ = nullptr;
     parley_flow_sink_v1 const* flow_sink_ = nullptr;
 

@@ -76,6 +76,9 @@ pub mod abi {
     pub const PARLEY_BLOB_DATA: u32 = 1;
     pub const PARLEY_BLOB_DONE: u32 = 2;
     pub const PARLEY_BLOB_FAILED: u32 = 3;
+    pub const PARLEY_INBOUND_REQUEST: u32 = 1;
+    pub const PARLEY_INBOUND_GONE: u32 = 2;
+    pub const PARLEY_INBOUND_CLOSED: u32 = 3;
 
     pub type parley_start_fn = unsafe extern "C" fn(
         this: *mut c_void,
@@ -349,6 +352,26 @@ pub mod abi {
             unsafe extern "C" fn(host: *const parley_host, operation: parley_id) -> parley_status,
     }
 
+    #[repr(C)]
+    pub struct parley_host_inbound_v1 {
+        pub struct_size: u32,
+        pub reserved0: u32,
+        pub listen: unsafe extern "C" fn(
+            host: *const parley_host,
+            call: parley_id,
+            operation: *mut parley_id,
+        ) -> parley_status,
+        pub answer: unsafe extern "C" fn(
+            host: *const parley_host,
+            operation: parley_id,
+            request: u64,
+            answer: *const c_char,
+            size: usize,
+        ) -> parley_status,
+        pub stop:
+            unsafe extern "C" fn(host: *const parley_host, operation: parley_id) -> parley_status,
+    }
+
     // The golden layout of ABI 1.0, as in C.
     const _: () = {
         assert!(size_of::<parley_id>() == 8 && size_of::<parley_status>() == 4);
@@ -362,6 +385,7 @@ pub mod abi {
         assert!(size_of::<parley_host_timer_v1>() == 24 && size_of::<parley_host_kv_v1>() == 32);
         assert!(size_of::<parley_host_reveal_v1>() == 16 && size_of::<parley_host_blob_v1>() == 48);
         assert!(size_of::<parley_host_ws_v1>() == 32);
+        assert!(size_of::<parley_host_inbound_v1>() == 32);
     };
 }
 
@@ -1107,17 +1131,25 @@ pub struct Inject {
     pub secret: String,
     pub prefix: String,
     pub suffix: String,
-    /// Empty for none, or percent, or base64.
+    /// Empty for none, or percent, base64, hmac-sha256-hex, hmac-sha256-base64.
     pub encode: String,
+    /// Of an hmac, for a secret of tier compute: over what ("{webhook-id}.{body}").
+    pub signed_text: String,
+    /// Of an hmac: empty for the secret's bytes, or base64 for what they say.
+    pub key: String,
 }
 
 impl Inject {
     fn to_json(&self) -> Json {
         let mut out = Json::object().with("slot", self.slot.as_str());
         out = out.with("secret", self.secret.as_str());
-        for (name, text) in
-            [("prefix", &self.prefix), ("suffix", &self.suffix), ("encode", &self.encode)]
-        {
+        for (name, text) in [
+            ("prefix", &self.prefix),
+            ("suffix", &self.suffix),
+            ("encode", &self.encode),
+            ("signed", &self.signed_text),
+            ("key", &self.key),
+        ] {
             if !text.is_empty() {
                 out = out.with(name, text.as_str());
             }
@@ -1251,6 +1283,69 @@ pub enum WebSocketEvent<'a> {
     Failed(Failure),
 }
 
+/// A request from outside, which the host has verified. Dropped unanswered, it is answered 503, so
+/// that its sender comes again. Any thread may use it.
+pub struct WebhookRequest {
+    lender: Lender,
+    operation: parley_id,
+    number: u64,
+    told: Json,
+    is_answered: bool,
+}
+
+impl WebhookRequest {
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+    pub fn body(&self) -> &str {
+        self.told["body"].text().unwrap_or("")
+    }
+    /// One that the manifest's `inbound` lists, compared without case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.told["headers"], name)
+    }
+    /// Does nothing when nobody waits any more. What it made the plugin emit must be durable when
+    /// this says 2xx: keep it until [`Plugin::acknowledged`].
+    pub fn answer(mut self, status: u16, body: &str) {
+        self.give(Json::object().with("status", status).with("body", body));
+    }
+    /// Come again after that time.
+    pub fn refuse_for_now(mut self, wait_s: u32) {
+        self.give(Json::object().with("status", 503u16).with("retry_after_s", wait_s));
+    }
+
+    fn give(&mut self, answer: Json) {
+        if std::mem::replace(&mut self.is_answered, true) {
+            return;
+        }
+        let table = match self.lender.service::<parley_host_inbound_v1>(HOST_INBOUND) {
+            Some(table) => table,
+            None => return,
+        };
+        let send = |text: String| unsafe {
+            let (host, text) = (self.lender.0, text.as_bytes());
+            (table.answer)(host, self.operation, self.number, chars(text), text.len())
+        };
+        if send(answer.to_string()) == PARLEY_E_LIMIT {
+            send("{\"status\":500}".to_string());
+        }
+    }
+}
+
+impl Drop for WebhookRequest {
+    fn drop(&mut self) {
+        self.give(Json::object().with("status", 503u16).with("retry_after_s", 5u16));
+    }
+}
+
+/// What comes to a listener. `Closed` comes last, when the host does not let it listen.
+pub enum WebhookEvent {
+    Request(WebhookRequest),
+    /// Nobody waits for the answer of that one any more.
+    Gone(u64),
+    Closed(Failure),
+}
+
 /// What the store answers to get: the value, or nothing when there is no such key; after put and
 /// remove an empty value.
 pub type KvAnswer = Result<Option<Vec<u8>>, Failure>;
@@ -1262,6 +1357,7 @@ enum Service {
     Timer,
     Kv,
     Ws,
+    Inbound,
 }
 
 type OnEvent<P> = Box<dyn FnMut(&mut P, &Call, u32, &[u8]) -> Outcome + Send>;
@@ -1299,6 +1395,9 @@ impl<P> Shared<P> {
                     .service::<parley_host_ws_v1>(HOST_WS)
                     .map(|table| (table.close)(host.0, operation, 1000, chars(b""), 0)),
                 Service::Kv => None,
+                Service::Inbound => host
+                    .service::<parley_host_inbound_v1>(HOST_INBOUND)
+                    .map(|table| (table.stop)(host.0, operation)),
             };
         }
     }
@@ -1331,6 +1430,7 @@ const HOST_STREAM: &str = "parley.host.stream/1\0";
 const HOST_TIMER: &str = "parley.host.timer/1\0";
 const HOST_KV: &str = "parley.host.kv/1\0";
 const HOST_WS: &str = "parley.host.ws/1\0";
+const HOST_INBOUND: &str = "parley.host.inbound/1\0";
 
 /// What the host lends, valid as long as the plugin. A service that the manifest does not name
 /// answers as unsupported. Callbacks come on the strand, with the plugin and the call.
@@ -1481,6 +1581,45 @@ impl<P: Plugin> Host<P> {
                 then.take().map_or(Ok(()), |then| then(plugin, call))
             }),
         )
+    }
+
+    /// Hears the webhooks of a channel's run, until it ends or the operation is stopped.
+    pub fn webhooks(
+        &self, call: &Call,
+        mut on_event: impl FnMut(&mut P, &Call, WebhookEvent) -> Outcome + Send + 'static,
+    ) -> Result<Operation<P>, Failure> {
+        let lender = self.0.lender;
+        let listening = Arc::new(Mutex::new(0));
+        let known = listening.clone();
+        let started = self.start(
+            Service::Inbound,
+            call,
+            "webhooks",
+            HOST_INBOUND,
+            |inbound: &parley_host_inbound_v1, host, id, operation| unsafe {
+                let status = (inbound.listen)(host, id, operation);
+                *locked(&listening) = *operation;
+                status
+            },
+            Box::new(move |plugin, call, kind, bytes| {
+                let told = Json::parse(bytes).unwrap_or(Json::Null);
+                let number = told["request"].integer().unwrap_or(0) as u64;
+                match kind {
+                    PARLEY_INBOUND_REQUEST => {
+                        let operation = *locked(&known);
+                        let request =
+                            WebhookRequest { lender, operation, number, told, is_answered: false };
+                        on_event(plugin, call, WebhookEvent::Request(request))
+                    }
+                    PARLEY_INBOUND_GONE => on_event(plugin, call, WebhookEvent::Gone(number)),
+                    PARLEY_INBOUND_CLOSED => {
+                        on_event(plugin, call, WebhookEvent::Closed(Failure::from_json(&told)))
+                    }
+                    _ => Ok(()),
+                }
+            }),
+        );
+        started
     }
 
     /// Reads a key of the instance's small durable store: keys up to 256 bytes, values to 64 KiB.
@@ -1783,6 +1922,7 @@ pub mod line {
         on_timer Timer PARLEY_TIMER_FIRED;
         on_kv Kv PARLEY_KV_DONE;
         on_ws Ws PARLEY_WS_CLOSED;
+        on_inbound Inbound PARLEY_INBOUND_CLOSED;
     }
 
     // Tells the plugin something of a call that is open.
@@ -1866,6 +2006,7 @@ pub mod line {
             const TIMER: parley_event_sink_v1;
             const KV: parley_event_sink_v1;
             const WS: parley_event_sink_v1;
+            const INBOUND: parley_event_sink_v1;
             const ACK: parley_ack_sink_v1;
             const FLOW: parley_flow_sink_v1;
         }
@@ -1875,6 +2016,7 @@ pub mod line {
             const TIMER: parley_event_sink_v1 = of(on_timer::<P>);
             const KV: parley_event_sink_v1 = of(on_kv::<P>);
             const WS: parley_event_sink_v1 = of(on_ws::<P>);
+            const INBOUND: parley_event_sink_v1 = of(on_inbound::<P>);
             const ACK: parley_ack_sink_v1 =
                 parley_ack_sink_v1 { struct_size: 16, reserved0: 0, on_ack: on_ack::<P> };
             const FLOW: parley_flow_sink_v1 =
@@ -1882,6 +2024,7 @@ pub mod line {
         }
         let (http, stream): (&'static _, &'static _) = (&P::HTTP, &P::STREAM);
         let (timer, kv, ws): (&'static _, &'static _, &'static _) = (&P::TIMER, &P::KV, &P::WS);
+        let inbound: &'static _ = &P::INBOUND;
         let (ack, flow): (&'static _, &'static _) = (&P::ACK, &P::FLOW);
         match id {
             "parley.http-sink/1" => http as *const _ as *const c_void,
@@ -1889,6 +2032,7 @@ pub mod line {
             "parley.timer-sink/1" => timer as *const _ as *const c_void,
             "parley.kv-sink/1" => kv as *const _ as *const c_void,
             "parley.ws-sink/1" => ws as *const _ as *const c_void,
+            "parley.inbound-sink/1" => inbound as *const _ as *const c_void,
             "parley.ack-sink/1" => ack as *const _ as *const c_void,
             "parley.flow-sink/1" => flow as *const _ as *const c_void,
             _ => std::ptr::null(),

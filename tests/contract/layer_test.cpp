@@ -155,6 +155,34 @@ TEST_CASE("the store answers, present or missing", "[layer]") {
     CHECK(host.run(Verb::skill_invoke, ask("kv")).answer()["count"].text() == "II");
 }
 
+TEST_CASE("a webhook is answered once, whatever the plugin does with it", "[layer]") {
+    TestHost host(GENERATE(in_cpp, in_rust));
+    auto const id = host.start(Verb::skill_invoke, ask("webhooks"));
+    auto& door = host.listeners.at(0);
+    auto told = [&](std::string_view body) {
+        auto const number = host.webhook(door, body, R"([["x-event","!"]])");
+        return door.answers.at(number).value_or(Json());
+    };
+    CHECK(told("hi")["status"].integer() == 201);
+    CHECK(told("hi")["body"].text() == "hi!");
+    CHECK(told("drop")["status"].integer() == 503);
+    CHECK(told("later")["retry_after_s"].integer() == 9);
+    CHECK(told("large")["status"].integer() == 500);
+    host.webhook_gone(door, 3);
+    CHECK(host.call(id).items("gone").at(0)["n"].integer() == 3);
+    host.webhooks_closed(door, R"({"code":"denied","message":"off"})");
+    CHECK(host.call(id).status == PARLEY_E_DENIED);
+    CHECK(host.faults.empty());
+}
+
+TEST_CASE("a listener ends with its call", "[layer]") {
+    TestHost host(GENERATE(in_cpp, in_rust));
+    auto const id = host.start(Verb::skill_invoke, ask("webhooks"));
+    host.cancel(id);
+    CHECK_FALSE(host.listeners.at(0).open);
+    CHECK(host.call(id).ended());
+}
+
 TEST_CASE("a stream writes, reads, injects and reports its end", "[layer]") {
     TestHost host(GENERATE(in_cpp, in_rust));
     auto const id = host.start(Verb::channel_run, "{}");

@@ -115,6 +115,13 @@ AT(parley_host_blob_v1, finish, 24);
 AT(parley_host_blob_v1, get, 32);
 AT(parley_host_blob_v1, stop, 40);
 
+/* Appended: webhooks. */
+HOLDS(PARLEY_INBOUND_REQUEST == 1 && PARLEY_INBOUND_GONE == 2 && PARLEY_INBOUND_CLOSED == 3);
+SIZE(parley_host_inbound_v1, 32);
+AT(parley_host_inbound_v1, listen, 8);
+AT(parley_host_inbound_v1, answer, 16);
+AT(parley_host_inbound_v1, stop, 24);
+
 /* The worker link. */
 SIZE(parley_frame, 16);
 AT(parley_frame, length, 0);

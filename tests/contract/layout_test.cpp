@@ -29,6 +29,8 @@ static_assert(PARLEY_HOST_REVEAL == "parley.host.reveal/1"sv);
 static_assert(PARLEY_SINK_BLOB == "parley.blob-sink/1"sv);
 static_assert(PARLEY_HOST_BLOB == "parley.host.blob/1"sv);
 static_assert(PARLEY_HOST_WS == "parley.host.ws/1"sv);
+static_assert(PARLEY_HOST_INBOUND == "parley.host.inbound/1"sv);
+static_assert(PARLEY_SINK_INBOUND == "parley.inbound-sink/1"sv);
 
 // One spelling for each function that crosses the line: a changed parameter changes the type.
 static_assert(std::is_same_v<parley_start_fn, parley_status (*)(void*, parley_id, std::uint32_t,

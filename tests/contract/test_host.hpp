@@ -97,6 +97,13 @@ struct TimerRecord {
     bool open = true;
 };
 
+// A listener for webhooks, and what the plugin answered by their numbers.
+struct ListenerRecord {
+    parley_id id = 0, call = 0;
+    std::map<std::uint64_t, std::optional<Json>> answers;  // nothing: it waits
+    bool open = true;
+};
+
 class TestHost {
 public:
     // Loads the file and makes the plugin's one instance. `without` names a service that this host
@@ -185,6 +192,7 @@ public:
     std::deque<StreamLink> streams;
     std::deque<WsLink> sockets;
     std::deque<TimerRecord> timers;
+    std::deque<ListenerRecord> listeners;
     std::map<std::string, std::string, std::less<>> store;  // the kv service
     std::map<std::string, std::string, std::less<>> blobs;  // by id
     bool pauses_blobs = false;  // each write is answered so, and resumed when events are delivered
@@ -242,6 +250,23 @@ public:
     }
     void ws_failed(WsLink& on, std::string_view json) {
         tell(PARLEY_SINK_WS, on, PARLEY_WS_FAILED, json, true);
+    }
+
+    // One more verified request; its number.
+    std::uint64_t webhook(ListenerRecord& on, std::string_view body,
+                          std::string_view headers = "[]") {
+        auto const number = ++last_webhook_;
+        on.answers[number];
+        tell(PARLEY_SINK_INBOUND, on, PARLEY_INBOUND_REQUEST,
+             json_of("request", number, "headers", parley::JsonRaw{headers}, "body", body));
+        return number;
+    }
+    void webhook_gone(ListenerRecord& on, std::uint64_t number) {
+        on.answers.erase(number);
+        tell(PARLEY_SINK_INBOUND, on, PARLEY_INBOUND_GONE, json_of("request", number));
+    }
+    void webhooks_closed(ListenerRecord& on, std::string_view json) {
+        tell(PARLEY_SINK_INBOUND, on, PARLEY_INBOUND_CLOSED, json, true);
     }
 
     // Delivers what is due without any time passing: answers of the kv service.
@@ -372,6 +397,8 @@ private:
                                                        &kv_remove};
         static constexpr parley_host_blob_v1 blob_table = {
             sizeof blob_table, 0, &blob_put, &blob_write, &blob_finish, &blob_get, &blob_stop};
+        static constexpr parley_host_inbound_v1 inbound_table = {
+            sizeof inbound_table, 0, &inbound_listen, &inbound_answer, &inbound_stop};
         std::string_view const wanted = id;
         if (wanted == owner(host).without_) return nullptr;
         if (wanted == PARLEY_HOST_HTTP) return &http_table;
@@ -380,6 +407,7 @@ private:
         if (wanted == PARLEY_HOST_TIMER) return &timer_table;
         if (wanted == PARLEY_HOST_KV) return &kv_table;
         if (wanted == PARLEY_HOST_BLOB) return &blob_table;
+        if (wanted == PARLEY_HOST_INBOUND) return &inbound_table;
         return nullptr;
     }
 
@@ -488,6 +516,34 @@ private:
         return stop_in(owner(host).timers, operation);
     }
 
+    static parley_status inbound_listen(parley_host const* host, parley_id call,
+                                        parley_id* operation) {
+        auto& self = owner(host);
+        if (!self.is_open(call)) return PARLEY_E_STALE;
+        *operation = self.next_operation_ += 2;
+        self.listeners.push_back({*operation, call, {}, true});
+        return PARLEY_OK;
+    }
+    static parley_status inbound_answer(parley_host const* host, parley_id operation,
+                                        std::uint64_t request, char const* answer,
+                                        std::size_t size) {
+        auto& self = owner(host);
+        if (size > 16384) return PARLEY_E_LIMIT;
+        for (auto& one : self.listeners) {
+            if (one.id != operation || !one.open || !self.is_open(one.call)) continue;
+            auto const found = one.answers.find(request);
+            if (found == one.answers.end() || found->second) return PARLEY_E_STALE;
+            found->second = Json::parse({answer, size});
+            if (!(*found->second)["status"].is_number())
+                self.faults.push_back("an answer without a status: " + std::string(answer, size));
+            return PARLEY_OK;
+        }
+        return PARLEY_E_STALE;
+    }
+    static parley_status inbound_stop(parley_host const* host, parley_id operation) {
+        return stop_in(owner(host).listeners, operation);
+    }
+
     parley_status kv(parley_id call, parley_id* operation, std::uint32_t kind, std::string value) {
         if (!is_open(call)) return PARLEY_E_STALE;
         *operation = next_operation_ += 2;
@@ -593,7 +649,7 @@ private:
     std::deque<std::function<void()>> due_;
     std::map<parley_id, std::pair<parley_id, std::string>> drafts_;  // of blobs, with their calls
     parley_id next_call_ = 0, next_operation_ = 1;
-    std::uint64_t now_ms_ = 0;
+    std::uint64_t now_ms_ = 0, last_webhook_ = 0;
 };
 
 }  // namespace contract

@@ -114,6 +114,11 @@ TEST_CASE("config that the schema refuses, or egress that would widen, refuses",
     CHECK_THAT(place.state_of("zoo"), Contains("narrow"));
     plugin.egress = {"api.example.org"};
     CHECK(place.state_of("zoo") == "found: ");
+    auto& channel = place.config.channels[InstanceName("door")];
+    channel.plugin = PluginId("zoo");
+    channel.inbound = true;
+    CHECK_THAT(place.state_of("zoo"),
+               Contains("channels.door.inbound: the plugin hears no webhooks"));
 }
 
 TEST_CASE("a file or folder that others can write is refused", "[catalogue]") {

@@ -271,3 +271,59 @@ TEST_CASE("no truncation and no damage of a library makes the reader crash or ha
     }
     CHECK(sound > 0);
 }
+
+TEST_CASE("webhooks are declared with a proof of their sender, or refused", "[manifest]") {
+    auto manifest = [](std::string const& inbound,
+                       std::string const& services = R"("parley.host.inbound/1")") {
+        return R"({"manifest":1,"id":"org.example.door","version":"1.0.0","abi":{"major":1,"minor":0},)"
+               R"("roles":["parley.channel/1"],"requires":[)" +
+               services +
+               R"(],"secrets":[{"name":"signer","tier":"compute"},{"name":"token"},{"name":"open","tier":"reveal"}])" +
+               (inbound.empty() ? "" : ",\"inbound\":" + inbound) + "}";
+    };
+    auto verify = [](std::string const& members) { return "{\"verify\":{" + members + "}}"; };
+    std::string const hmac = R"("scheme":"hmac-sha256","secret":"signer","header":"x-sig")";
+    std::string const token = R"("scheme":"token","secret":"token","header":"x-token")";
+    auto good = parse_manifest(manifest(verify(hmac)));
+    REQUIRE(good);
+    CHECK(good->inbound->content_types == std::vector<std::string>{"application/json"});
+    CHECK(good->inbound->signed_text.pieces.empty());
+    CHECK(refusal(manifest(verify(token))).empty());
+    CHECK(refusal(manifest(
+                      verify(hmac + R"(,"signed":"{x-t}.{body}","timestamp":"x-t","window_s":60)")))
+              .empty());
+
+    for (auto const& [members, why] : std::vector<std::pair<std::string, std::string>>{
+             {R"("scheme":"none","secret":"signer","header":"x")", "scheme"},
+             {R"("secret":"signer","header":"x")", "scheme"},
+             {R"("scheme":"hmac-sha256","header":"x")", "secret"},
+             {R"("scheme":"hmac-sha256","secret":"nobody","header":"x")", "not declared"},
+             {R"("scheme":"hmac-sha256","secret":"token","header":"x")", "tier compute"},
+             {R"("scheme":"token","secret":"open","header":"x")", "may read"},
+             {R"("scheme":"hmac-sha256","secret":"signer","header":"X-Sig")", "lower case"},
+             {hmac + R"(,"prefix":"a b")", "space"},
+             {hmac + R"(,"signed":"{x}{body}")", "signed"},
+             {hmac + R"(,"timestamp":"x-t")", "not signed"},
+             {hmac + R"(,"window_s":60)", "timestamp"},
+             {hmac + R"(,"signed":"{x-t}.{body}","timestamp":"x-t","window_s":601)", "window_s"},
+             {hmac + R"(,"algorithm":"md5")", "unknown key"},
+             {token + R"(,"prefix":"x")", "token"}}) {
+        INFO(members);
+        CHECK_THAT(refusal(manifest(verify(members))), Catch::Matchers::Contains(why));
+    }
+    for (auto const& more :
+         {R"("headers":["x-sig"])", R"("headers":["authorization"])", R"("headers":["cookie"])",
+          R"("headers":["X"])", R"("content_types":[])", R"("content_types":["json"])",
+          R"("methods":["GET"])"}) {
+        INFO(more);
+        CHECK_FALSE(refusal(manifest("{\"verify\":{" + hmac + "}," + more + "}")).empty());
+    }
+    CHECK_FALSE(refusal(manifest("{}")).empty());
+    CHECK_THAT(refusal(manifest("")), Catch::Matchers::Contains("belong together"));
+    CHECK_THAT(refusal(manifest(verify(hmac), "")), Catch::Matchers::Contains("belong together"));
+    auto skill = manifest(verify(hmac));
+    skill.replace(skill.find("parley.channel/1"), 16, "parley.skill/1");
+    CHECK_THAT(refusal(skill), Catch::Matchers::Contains("role"));
+    CHECK_FALSE(
+        refusal(with(R"("secrets":[{"name":"s","tier":"compute","slots":["query:x"]}])")).empty());
+}

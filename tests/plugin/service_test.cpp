@@ -1,5 +1,7 @@
 #include "rig.hpp"
 
+#include "base/hash.hpp"
+#include "base/text.hpp"
 #include "wire/server.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
@@ -122,6 +124,44 @@ TEST_CASE("a secret for another host, slot or field is refused and nothing leave
                    Contains("\"denied\"") && Contains("\"sent\":false"));
     CHECK(rig.service.seen.empty());
     CHECK(rig.used.empty());
+}
+
+TEST_CASE("a signature is made over what leaves, by the host alone", "[http]") {
+    NetRig rig;
+    rig.spec.secrets["signer"] = {"test", "signer"};
+    auto out = rig.http(
+        R"("method":"POST",)" + rig.url("/v1/x") +
+            R"(,"headers":[["X-Id","o-1"],["x-signature","mine"]],"inject":[{"slot":"header:X-Signature",)"
+            R"("secret":"signer","prefix":"v1,","encode":"hmac-sha256-base64","signed":"{x-id}.{body}"},)"
+            R"({"slot":"body:/auth/token","secret":"token"}])",
+        R"({"auth":{}})");
+    CHECK_THAT(out, Contains("DONE"));
+    REQUIRE(rig.service.seen.size() == 1);
+    auto const& seen = rig.service.seen[0];
+    // Over the body as it left, with the other secret in its place.
+    CHECK(seen.body == R"({"auth":{"token":"value-of-test/token"}})");
+    auto digest = hmac_sha256("value-of-test/signer", {"o-1.", seen.body});
+    auto bytes = std::string(reinterpret_cast<char const*>(digest.data()), digest.size());
+    CHECK(seen.header("x-signature") == "v1," + base64(bytes));
+    CHECK(seen.header_count("x-signature") == 1);
+}
+
+TEST_CASE("a secret of tier compute is never placed, and only it makes a signature", "[http]") {
+    NetRig rig;
+    rig.spec.secrets["signer"] = {"test", "signer"};
+    for (auto const* inject :
+         {R"([{"slot":"header:X-Signature","secret":"signer"}])",
+          R"([{"slot":"header:X-Signature","secret":"signer","encode":"base64"}])",
+          R"([{"slot":"header:Authorization","secret":"token","encode":"hmac-sha256-hex"}])"})
+        CHECK_THAT(rig.http(rig.url("/") + R"(,"inject":)" + inject), Contains("\"denied\""));
+    for (
+        auto const* inject :
+        {R"([{"slot":"query:key","secret":"token","encode":"hmac-sha256-hex"}])",
+         R"([{"slot":"header:X-Signature","secret":"signer","encode":"hmac-sha256-hex","signed":"{x-id}"}])",
+         R"([{"slot":"header:X-Signature","secret":"signer","encode":"hmac-sha256-hex","signed":"{x-id}.{body}"}])",
+         R"([{"slot":"header:X-Signature","secret":"signer","encode":"hmac-sha256-hex","key":"base64"}])"})
+        CHECK_THAT(rig.http(rig.url("/") + R"(,"inject":)" + inject), Contains("\"invalid\""));
+    CHECK(rig.service.seen.empty());
 }
 
 TEST_CASE("a secret that stands in the request itself fails the call", "[http]") {

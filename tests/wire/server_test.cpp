@@ -104,6 +104,66 @@ TEST_CASE("pipelined requests are answered in order, even when the first takes i
     CHECK(plug.got.find("first") < plug.got.find("second"));
 }
 
+TEST_CASE("what the check of a header refuses is answered before any body comes", "[wire]") {
+    House house;
+    std::vector<Request> heads;
+    house.server.check_heads_with([&](Request const& head) {
+        heads.push_back(head);
+        BodyTerms terms;
+        if (head.target == "/closed")
+            terms.refusal = HttpRefusal{429, "", {{"Retry-After", "7"}}};
+        return terms;
+    });
+    SECTION("with a length") {
+        auto answer = house.ask("POST /closed HTTP/1.1\r\nContent-Length: 1000\r\n\r\n", "}");
+        CHECK(answer.starts_with("HTTP/1.1 429 "));
+        CHECK(is_in(answer, "Retry-After: 7\r\n"));
+        CHECK(is_in(answer, "Connection: close\r\n"));
+    }
+    SECTION("instead of 100 Continue") {
+        auto answer = house.ask(
+            "POST /closed HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n", "}");
+        CHECK(answer.starts_with("HTTP/1.1 429 "));
+    }
+    SECTION("and what comes with it is not read") {
+        auto answer = house.ask("POST /closed HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi", "}");
+        CHECK(answer.starts_with("HTTP/1.1 429 "));
+    }
+    REQUIRE(heads.size() == 1);
+    CHECK(heads[0].method == "POST");
+    CHECK(heads[0].peer.address == "127.0.0.1");
+    CHECK(heads[0].body.empty());
+    CHECK(house.seen.empty());
+    // Others pass.
+    CHECK(is_in(house.ask("POST /open HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi", "hi"), "200 OK"));
+}
+
+TEST_CASE("the check of a header says how much body may come, and how slowly", "[wire]") {
+    House house;
+    house.server.check_heads_with([](Request const&) {
+        BodyTerms terms;
+        terms.bytes_most = 4;
+        terms.time = 50ms;
+        return terms;
+    });
+    CHECK(is_in(house.ask("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n1234", "1234"), "200 OK"));
+    CHECK(is_in(house.ask("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", "}"), " 413 "));
+    CHECK(is_in(house.ask("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                          "3\r\n123\r\n2\r\n45\r\n0\r\n\r\n",
+                          "}"),
+                " 413 "));
+    CHECK(is_in(house.ask("POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n123", "}"), " 408 "));
+    CHECK(house.seen.size() == 1);
+}
+
+TEST_CASE("a check of a header that throws refuses the request", "[wire]") {
+    House house;
+    house.server.check_heads_with(
+        [](Request const&) -> BodyTerms { throw std::runtime_error("no"); });
+    CHECK(is_in(house.ask("GET / HTTP/1.1\r\n\r\n", "}"), " 500 "));
+    CHECK(house.seen.empty());
+}
+
 TEST_CASE("a request that is sent byte by byte is understood", "[wire]") {
     House house;
     auto plug = Plug::tcp(house.server.port());

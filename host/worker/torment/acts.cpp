@@ -135,7 +135,11 @@ private:
                 finish(call);
             calls.push_back(call);
         }
-        for (auto call : standing) finish(call);
+        for (auto call : standing) {
+            if (stage_.manner.world == World::good && stage_.unanswered(call) > 0)
+                stage_.finding("completes-once", "it never answers a webhook");
+            finish(call);
+        }
         return calls;
     }
 
@@ -209,7 +213,7 @@ private:
         own(PARLEY_ROLE_HOOK, sizeof(parley_hook_v1));
         for (auto const* id : {PARLEY_SINK_HTTP, PARLEY_SINK_STREAM, PARLEY_SINK_TIMER,
                                PARLEY_SINK_KV, PARLEY_SINK_REVEAL, PARLEY_SINK_BLOB,
-                               PARLEY_SINK_WS})
+                               PARLEY_SINK_WS, PARLEY_SINK_INBOUND})
             own(id, sizeof(parley_event_sink_v1));
         own(PARLEY_SINK_ACK, sizeof(parley_ack_sink_v1));
         own(PARLEY_SINK_FLOW, sizeof(parley_flow_sink_v1));
@@ -223,7 +227,7 @@ private:
              {PARLEY_ROLE_CHANNEL, PARLEY_ROLE_PROVIDER, PARLEY_ROLE_SKILL, PARLEY_ROLE_HOOK,
               PARLEY_SINK_HTTP, PARLEY_SINK_STREAM, PARLEY_SINK_TIMER, PARLEY_SINK_KV,
               PARLEY_SINK_ACK, PARLEY_SINK_FLOW, PARLEY_SINK_REVEAL, PARLEY_SINK_BLOB,
-              PARLEY_SINK_WS})
+              PARLEY_SINK_WS, PARLEY_SINK_INBOUND})
             for (char const* more : {"0", "x", " ", "/"}) ids.push_back(id + more);
         for (auto const& id : ids)
             if (stage_.ask(id.c_str()))

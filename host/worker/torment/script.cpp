@@ -33,6 +33,7 @@ bool take(Script& script, std::string_view key, std::string_view value) {
     if (key == "odd") return request(value, script.odd);
     if (key == "large") return request(value, script.large);
     if (key == "preview") return request(value, script.previews);
+    if (key == "webhook") return script.webhooks.emplace_back(value), true;
     if (key == "seed") return number(value, script.seed);
     if (key == "milliseconds") return number(value, script.milliseconds);
     if (key == "pending") return number(value, script.pending);

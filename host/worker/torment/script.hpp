@@ -25,6 +25,7 @@ struct Script {
     std::vector<Request> odd;  // the same with members that nobody knows, one for each
     std::vector<Request> large;
     std::vector<Request> previews;
+    std::vector<std::string> webhooks;  // bodies that come from outside, as JSON texts
     std::uint64_t seed = 0, milliseconds = 0, pending = 1;
     std::vector<std::uint32_t> promises;  // verbs that the manifest says it has
 };

@@ -32,8 +32,10 @@ constexpr char const* sink_ids[] = {"",
                                     PARLEY_SINK_KV,
                                     PARLEY_SINK_REVEAL,
                                     PARLEY_SINK_BLOB,
-                                    PARLEY_SINK_WS};
-constexpr std::size_t operations_most = 64, key_bytes = 256, value_bytes = 65536;
+                                    PARLEY_SINK_WS,
+                                    PARLEY_SINK_INBOUND};
+constexpr std::size_t operations_most = 64, key_bytes = 256, value_bytes = 65536,
+                      answer_bytes = 16384;
 constexpr std::size_t blob_bytes = 20u << 20;
 constexpr std::size_t log_lines = 200;           // what a host keeps in a second
 constexpr std::size_t told_most = 64u << 20;     // of items, to the judge
@@ -119,6 +121,16 @@ std::string_view view(char const* bytes, std::size_t size) {
     return bytes ? std::string_view(bytes, size) : std::string_view();
 }
 
+// Of an item that says how far the service has been read; as it is written there.
+std::string cursor_in(std::string_view item) {
+    constexpr std::string_view key = R"("cursor":")";
+    auto at = item.find(key);
+    if (at == item.npos) return {};
+    auto rest = item.substr(at + key.size());
+    auto cursor = rest.substr(0, rest.find('"'));
+    return cursor.find('\\') == cursor.npos ? std::string(cursor) : std::string();
+}
+
 bool contains(std::vector<std::string> const& list, std::string_view id) {
     return std::find(list.begin(), list.end(), id) != list.end();
 }
@@ -176,6 +188,9 @@ struct Lent {
         stage->tell(PARLEY_F_EMIT, id, {view(bytes, size)});
         if (call.said.size() < said_most)
             call.said.append(view(bytes, size).substr(0, said_most)).append("\n");
+        if (auto cursor = cursor_in(view(bytes, size));
+            !cursor.empty() && stage->manner.world == Manner::World::good)
+            stage->durable_.emplace_back(id, std::move(cursor));
         if (!stage->manner.pauses && call.credit > 0) return PARLEY_OK;
         call.paused = true;
         stage->changed_.notify_all();
@@ -358,7 +373,8 @@ struct Lent {
         if (++stage->requests_made_ == stage->manner.refuses) return PARLEY_E_LIMIT;
         stage->tell(PARLEY_F_BLOB_WRITE, operation, {view(bytes, size)});
         auto draft = stage->drafts_.find(operation);
-        if (draft == stage->drafts_.end()) return PARLEY_OK;  // it has failed; the event is under way
+        if (draft == stage->drafts_.end())
+            return PARLEY_OK;  // it has failed; the event is under way
         draft->second += view(bytes, size);
         if (draft->second.size() <= blob_bytes) return PARLEY_OK;
         stage->drafts_.erase(draft);
@@ -407,6 +423,30 @@ struct Lent {
         if (world != World::stalling) stage->answer_blob(*operation, id);
         return PARLEY_OK;
     }
+
+    static parley_status inbound_listen(parley_host const*, parley_id call, parley_id* operation) {
+        Lock lock(stage->mutex_);
+        auto status = stage->request(call, PARLEY_S_INBOUND, operation);
+        if (status == PARLEY_OK) stage->answer_inbound(*operation);
+        return status;
+    }
+    static parley_status inbound_answer(parley_host const*, parley_id operation,
+                                        std::uint64_t request, char const* answer,
+                                        std::size_t size) {
+        Lock lock(stage->mutex_);
+        if (size > answer_bytes) return PARLEY_E_LIMIT;
+        ++stage->activity_;
+        stage->changed_.notify_all();
+        auto found = stage->operations_.find(operation);
+        if (found == stage->operations_.end()) return PARLEY_E_STALE;
+        if (request == 0 || request > stage->last_webhook_)
+            return stage->finding("stale-id", "it answers a webhook that it was never given"),
+                   PARLEY_E_STALE;
+        if (found->second.requests.erase(request) == 0)
+            return stage->finding("completes-once", "it answers a webhook twice"), PARLEY_E_STALE;
+        stage->tell(PARLEY_F_INBOUND_ANSWER, operation, {bytes_of(request), view(answer, size)});
+        return PARLEY_OK;
+    }
 };
 
 namespace {
@@ -421,8 +461,10 @@ constexpr parley_host_kv_v1 kv_service{sizeof kv_service, 0, Lent::kv_get, Lent:
                                        Lent::kv_remove};
 constexpr parley_host_reveal_v1 reveal_service{sizeof reveal_service, 0, Lent::reveal_get};
 constexpr parley_host_blob_v1 blob_service{
-    sizeof blob_service, 0, Lent::blob_put, Lent::blob_write, Lent::blob_finish, Lent::blob_get,
-    Lent::end};
+    sizeof blob_service, 0,        Lent::blob_put, Lent::blob_write, Lent::blob_finish,
+    Lent::blob_get,      Lent::end};
+constexpr parley_host_inbound_v1 inbound_service{sizeof inbound_service, 0, Lent::inbound_listen,
+                                                 Lent::inbound_answer, Lent::end};
 
 }  // namespace
 
@@ -440,6 +482,7 @@ void const* Lent::get_interface(parley_host const*, char const* id) {
     if (name == PARLEY_HOST_KV) return &kv_service;
     if (name == PARLEY_HOST_REVEAL) return &reveal_service;
     if (name == PARLEY_HOST_BLOB) return &blob_service;
+    if (name == PARLEY_HOST_INBOUND) return &inbound_service;
     return nullptr;
 }
 
@@ -488,8 +531,9 @@ parley_status Stage::create() {
     for (unsigned kind = 1; kind < std::size(role_ids); ++kind)
         roles_[kind] = contains(script_.roles, role_ids[kind]) ? ask(role_ids[kind]) : nullptr;
     for (unsigned kind = 1; kind < std::size(sink_ids); ++kind)
-        if (*sink_ids[kind])
-            sinks_[kind] = static_cast<parley_event_sink_v1 const*>(ask(sink_ids[kind]));
+        sinks_[kind] = *sink_ids[kind]
+                           ? static_cast<parley_event_sink_v1 const*>(ask(sink_ids[kind]))
+                           : nullptr;
     return status;
 }
 
@@ -501,6 +545,7 @@ void Stage::destroy() {
     is_alive_ = false;
     operations_.clear();
     events_.clear();
+    durable_.clear();
     for (auto& [id, call] : calls_) call.ended = true;
 }
 
@@ -664,7 +709,35 @@ bool Stage::step() {
         }
     }
     if (event.operation) return deliver(event), true;
-    return fire();
+    return acknowledge() || fire();
+}
+
+// What was emitted is durable now, as far as this host goes.
+bool Stage::acknowledge() {
+    std::pair<parley_id, std::string> one;
+    {
+        std::lock_guard lock(mutex_);
+        while (!durable_.empty() && calls_[durable_.front().first].ended) durable_.pop_front();
+        if (durable_.empty()) return false;
+        one = std::move(durable_.front());
+        durable_.pop_front();
+    }
+    auto const* sink = static_cast<parley_ack_sink_v1 const*>(ask(PARLEY_SINK_ACK));
+    if (!sink || !PARLEY_HAS(sink, on_ack)) return true;
+    enter([&] {
+        Borrowed cursor(one.second, manner.bytes);
+        Hunger hunger(manner.starves);
+        sink->on_ack(self_, one.first, cursor.data(), cursor.size());
+    });
+    return true;
+}
+
+std::size_t Stage::unanswered(parley_id call) {
+    std::lock_guard lock(mutex_);
+    std::size_t count = 0;
+    for (auto const& [id, operation] : operations_)
+        if (operation.call == call) count += operation.requests.size();
+    return count;
 }
 
 // Whoever was told to pause may go on: the reader has caught up.
@@ -709,6 +782,7 @@ bool Stage::deliver(Event const& event) {
         std::lock_guard lock(mutex_);
         auto found = operations_.find(event.operation);
         if (found == operations_.end()) return false;
+        if (event.request) found->second.requests.insert(event.request);
         operation = found->second;
         if (event.is_last) operations_.erase(found);
     }
@@ -823,6 +897,25 @@ void Stage::answer_ws(parley_id id) {
     queue(id, PARLEY_WS_BINARY, std::string("\xff\xfe\0{", 4), false);
     queue(id, PARLEY_WS_TEXT, "", false);
     queue(id, PARLEY_WS_CLOSED, R"({"code":1005,"reason":""})", true);
+}
+
+void Stage::answer_inbound(parley_id id) {
+    using World = Manner::World;
+    auto world = manner.world;
+    if (world == World::silent || world == World::stalling) return;
+    if (world == World::failing)
+        return queue(id, PARLEY_INBOUND_CLOSED,
+                     R"({"code":"denied","message":"webhooks are off for this instance"})", true);
+    auto send = [&](std::string_view body) {
+        auto number = ++last_webhook_;
+        std::string bytes = R"({"request":)" + std::to_string(number) + R"(,"headers":[],"body":)";
+        events_.push_back(
+            {id, PARLEY_INBOUND_REQUEST, bytes.append(body).append("}"), false, number});
+        ++activity_;
+        changed_.notify_all();
+    };
+    if (world == World::garbled) return send(R"("<html>{\"a\":\u0000")");
+    for (auto const& body : script_.webhooks) send(body);
 }
 
 // ---- What is told -------------------------------------------------------------------------------

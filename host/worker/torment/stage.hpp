@@ -14,8 +14,10 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace parley::worker {
 
@@ -62,6 +64,8 @@ public:
     // Status, items and result of a call that has ended, put together.
     std::string transcript(parley_id call);
     std::uint64_t requests_made() const { return requests_made_; }
+    // Webhooks of this call that came and have no answer.
+    std::size_t unanswered(parley_id call);
 
     // One call into the plugin, watched: who does not come back is told of.
     void enter(std::function<void()> const& work);
@@ -83,13 +87,15 @@ private:
     struct Operation {
         parley_id call = 0;
         std::uint32_t service = 0;
-        std::uint64_t due = 0;  // of a timer
+        std::uint64_t due = 0;                  // of a timer
+        std::set<std::uint64_t> requests = {};  // of a listener: webhooks that wait for an answer
     };
     struct Event {
         parley_id operation = 0;
         std::uint32_t kind = 0;
         std::string bytes;
         bool is_last = false;
+        std::uint64_t request = 0;  // of a webhook
     };
     friend struct Lent;
 
@@ -102,6 +108,8 @@ private:
     void answer_ws(parley_id operation);
     bool deliver(Event const& event);
     bool resume();
+    bool acknowledge();
+    void answer_inbound(parley_id operation);
     bool fire();
     void note_id(parley_id call, char const* what);
     void tell(std::uint16_t type, parley_id id, std::initializer_list<std::string_view> body);
@@ -113,17 +121,19 @@ private:
     parley_entry const* entry_ = nullptr;
     void* self_ = nullptr;
     void const* roles_[5] = {};
-    parley_event_sink_v1 const* sinks_[8] = {};
+    parley_event_sink_v1 const* sinks_[9] = {};
 
     std::mutex mutex_;
     std::condition_variable changed_;
     std::map<parley_id, Call> calls_;
     std::map<parley_id, Operation> operations_;
     std::deque<Event> events_;
+    std::deque<std::pair<parley_id, std::string>> durable_;  // cursors to be acknowledged
     std::map<std::string, std::string> store_;
     std::map<parley_id, std::string> drafts_;   // blobs that are being written
     std::map<std::string, std::string> blobs_;  // by id
-    std::uint64_t next_call_ = 0, next_operation_ = 1, activity_ = 0, requests_made_ = 0, now_ = 0;
+    std::uint64_t next_call_ = 0, next_operation_ = 1, activity_ = 0, requests_made_ = 0, now_ = 0,
+                  last_webhook_ = 0;
     std::size_t lines_ = 0, told_bytes_ = 0;
     bool is_alive_ = false;  // between create and the end of destroy
 };

@@ -57,12 +57,15 @@ enum {
     PARLEY_F_BLOB_GET = 48, /* id = operation; u64 call, request */
     PARLEY_F_WS_OPEN = 49,  /* id = operation; u64 call, request */
     PARLEY_F_WS_WRITE = 50, /* id = operation; u32 kind, blob inject (may be empty), one message */
-    PARLEY_F_WS_CLOSE = 51  /* id = operation, which is over; u32 code, reason */
+    PARLEY_F_WS_CLOSE = 51, /* id = operation, which is over; u32 code, reason */
+    PARLEY_F_INBOUND_LISTEN = 52, /* id = operation; u64 call */
+    PARLEY_F_INBOUND_ANSWER = 53  /* id = operation; u64 request, JSON. The events of this operation
+                                     begin with that u64, which the plugin does not see */
 };
 
 enum { PARLEY_V_CHANNEL = 1, PARLEY_V_PROVIDER = 2, PARLEY_V_SKILL = 3, PARLEY_V_HOOK = 4 };
 enum { PARLEY_S_HTTP = 1, PARLEY_S_STREAM = 2, PARLEY_S_TIMER = 3, PARLEY_S_KV = 4,
-       PARLEY_S_REVEAL = 5, PARLEY_S_BLOB = 6, PARLEY_S_WS = 7 };
+       PARLEY_S_REVEAL = 5, PARLEY_S_BLOB = 6, PARLEY_S_WS = 7, PARLEY_S_INBOUND = 8 };
 
 /* What a goodbye may say: RFC 6455, 7.4.2 and 5.5. */
 #define PARLEY_WS_CODE_OK(code) \

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,7 +24,11 @@ inline namespace sdk_1 {
 struct Inject {
     std::string slot = {}, secret = {};
     std::string prefix = {}, suffix = {};
-    std::string encode = "none";  // or percent, base64
+    std::string encode = "none";  // or percent, base64, hmac-sha256-hex, hmac-sha256-base64
+    // Of an hmac, for a secret of tier compute: over what ("{webhook-id}.{body}": headers of the
+    // request, the body last), and whether the key is the secret's bytes or what they say as base64.
+    std::string signed_text = {};
+    std::string key = {};  // or base64
 };
 
 // One field of a multipart/form-data body: a value, or with `blob` a file.
@@ -137,6 +142,108 @@ protected:
     parley_id id_ = 0;
 };
 
+// A request from outside, which the host has verified; to be answered once, from any thread. Dropped
+// unanswered, it is answered 503, so that its sender comes again.
+class WebhookRequest {
+public:
+    WebhookRequest() = default;
+    WebhookRequest(WebhookRequest&& other) noexcept
+        : runtime_(std::exchange(other.runtime_, nullptr)),
+          table_(other.table_),
+          operation_(other.operation_),
+          number_(other.number_),
+          told_(std::move(other.told_)) {}
+    WebhookRequest& operator=(WebhookRequest&& other) noexcept {
+        if (this == &other) return *this;
+        drop();
+        runtime_ = std::exchange(other.runtime_, nullptr);
+        table_ = other.table_;
+        operation_ = other.operation_;
+        number_ = other.number_;
+        told_ = std::move(other.told_);
+        return *this;
+    }
+    WebhookRequest(WebhookRequest const&) = delete;
+    WebhookRequest& operator=(WebhookRequest const&) = delete;
+    ~WebhookRequest() { drop(); }
+
+    std::uint64_t number() const { return number_; }
+    std::string_view body() const { return told_["body"].text(); }
+    // One that the manifest's `inbound` lists, in lower case; empty when it did not come.
+    std::string_view header(std::string_view name) const {
+        for (Json const pair : told_["headers"])
+            if (pair.size() == 2 && (*pair.begin()).text() == name) return (*++pair.begin()).text();
+        return {};
+    }
+
+    // Does nothing when it was answered, or when nobody waits any more. What it made the plugin
+    // emit must be durable when this says 2xx: see UntilDurable.
+    void answer(int status, std::string_view body = {},
+                std::string_view content_type = "text/plain; charset=utf-8") {
+        give(json_of("status", status, "body", body, "content_type", content_type));
+    }
+    // Come again after that time.
+    void refuse_for_now(std::chrono::seconds wait = std::chrono::seconds(5)) {
+        give(json_of("status", 503, "retry_after_s", wait.count()));
+    }
+
+private:
+    friend class Host;
+    void give(std::string const& json) {
+        auto* const runtime = std::exchange(runtime_, nullptr);
+        if (!runtime) return;
+        auto const status = table_->answer(runtime->host(), operation_, number_, json.data(), json.size());
+        if (status != PARLEY_E_LIMIT) return;
+        static constexpr std::string_view too_long = R"({"status":500})";
+        table_->answer(runtime->host(), operation_, number_, too_long.data(), too_long.size());
+    }
+    void drop() noexcept {
+        try {
+            refuse_for_now();
+        } catch (...) {
+            // Out of memory: the host answers when its time is over.
+        }
+    }
+
+    detail::Runtime* runtime_ = nullptr;
+    parley_host_inbound_v1 const* table_ = nullptr;
+    parley_id operation_ = 0;
+    std::uint64_t number_ = 0;
+    Json told_;
+};
+
+struct WebhookCallbacks {
+    std::function<void(WebhookRequest request)> on_request = {};
+    // Nobody waits for the answer of that one any more; what was begun for it may go on.
+    std::function<void(std::uint64_t number)> on_gone = {};
+    // Last, unless the operation is stopped: the host does not let it listen. May come before
+    // webhooks() returns.
+    std::function<void(Failure const& failure)> on_closed = {};
+};
+
+// Requests that wait until what they brought is durable. Hold each with the cursor of the message
+// that was emitted for it, and hand every acknowledged cursor on; dropped, all of them are refused
+// for now, and come again.
+class UntilDurable {
+public:
+    void hold(std::string cursor, WebhookRequest request) {
+        held_.emplace(std::move(cursor), std::move(request));
+    }
+    // How many were answered.
+    std::size_t acknowledged(std::string_view cursor, int status = 200) {
+        auto const [first, last] = held_.equal_range(std::string(cursor));
+        std::size_t count = 0;
+        for (auto at = first; at != last; ++at, ++count) at->second.answer(status);
+        held_.erase(first, last);
+        return count;
+    }
+    std::size_t size() const { return held_.size(); }
+    void clear() { held_.clear(); }
+
+private:
+    std::multimap<std::string, WebhookRequest> held_;
+};
+
 class Stream : public Operation {
 public:
     Stream() = default;
@@ -203,6 +310,8 @@ inline void write_inject(JsonWriter& out, std::vector<Inject> const& inject) {
         if (!one.prefix.empty()) out.pair("prefix", one.prefix);
         if (!one.suffix.empty()) out.pair("suffix", one.suffix);
         if (one.encode != "none") out.pair("encode", one.encode);
+        if (!one.signed_text.empty()) out.pair("signed", one.signed_text);
+        if (!one.key.empty()) out.pair("key", one.key);
         out.end('}');
     }
     out.end(']');
@@ -314,6 +423,9 @@ public:
     BlobWriter blob_put(Call const& call, BlobThen then);
     Operation blob_get(Call const& call, std::string_view blob,
                        std::function<void(std::string_view bytes)> on_data, BlobThen then);
+
+    // Hears the webhooks of a channel's run, until it ends or the operation is stopped.
+    Operation webhooks(Call const& call, WebhookCallbacks callbacks);
 
     // The bytes of a secret field of tier "reveal", where the operator grants it; nothing and the
     // reason where not. They are overwritten when `then` returns: keep no copy that you can avoid.
@@ -551,6 +663,38 @@ void Host::kv(Call const& call, KvThen then, Start start) {
         then(answer);
     };
     runtime_.listen(detail::Service::kv, id, {call.id(), std::move(on_event), {}});
+}
+
+inline Operation Host::webhooks(Call const& call, WebhookCallbacks callbacks) {
+    auto const* service = table<parley_host_inbound_v1>(PARLEY_HOST_INBOUND);
+    parley_id id = 0;
+    parley_status const status =
+        service ? service->listen(runtime_.host(), call.id(), &id) : PARLEY_E_UNSUPPORTED;
+    if (status < 0) {
+        if (callbacks.on_closed) callbacks.on_closed(detail::not_started(status, "webhooks"));
+        return {};
+    }
+    auto on_event = [callbacks = std::move(callbacks), service, runtime = &runtime_,
+                     id](std::uint32_t kind, std::string_view bytes) {
+        Json const told = Json::parse(bytes);
+        auto const number = static_cast<std::uint64_t>(told["request"].integer());
+        if (kind == PARLEY_INBOUND_REQUEST) {
+            WebhookRequest request;
+            request.runtime_ = runtime;
+            request.table_ = service;
+            request.operation_ = id;
+            request.number_ = number;
+            request.told_ = told;
+            if (callbacks.on_request) callbacks.on_request(std::move(request));
+        } else if (kind == PARLEY_INBOUND_GONE && callbacks.on_gone) {
+            callbacks.on_gone(number);
+        } else if (kind == PARLEY_INBOUND_CLOSED && callbacks.on_closed) {
+            callbacks.on_closed(detail::failure_from(bytes));
+        }
+    };
+    auto stop = [service, host = runtime_.host(), id] { service->stop(host, id); };
+    runtime_.listen(detail::Service::inbound, id, {call.id(), std::move(on_event), std::move(stop)});
+    return {&runtime_, detail::Service::inbound, id};
 }
 
 inline void Host::reveal(Call const& call, std::string_view field, RevealThen then) {

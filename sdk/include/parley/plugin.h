@@ -223,6 +223,9 @@ typedef struct parley_host_http_v1 {
        them, and sets Content-Type. "to_blob": the body of a 2xx answer is put as a blob; no
        PARLEY_HTTP_DATA comes, and PARLEY_HTTP_DONE says {"blob","bytes"}.
        Slots: header:NAME, query:NAME, path:TEXT (that segment is replaced), body:/json/pointer.
+       A secret of tier compute is never placed: "encode" is "hmac-sha256-hex" or
+       "hmac-sha256-base64", "signed" says over what ("{webhook-id}.{body}": headers of this
+       request, then literal text, the body last), "key" is "text" or "base64"; a header alone.
        Events go to parley.http-sink/1.  [any] */
     parley_status (*start)(const parley_host *host, parley_id call, const char *request,
                            size_t request_size, const char *body, size_t body_size,
@@ -325,6 +328,26 @@ typedef struct parley_host_reveal_v1 {
 #define PARLEY_SINK_REVEAL "parley.reveal-sink/1"
 enum { PARLEY_REVEAL_DONE = 1, /* last: the bytes, overwritten when the event returns */
        PARLEY_REVEAL_FAILED = 2 /* last: {"code","message"} */ };
+
+/* Webhooks: requests from outside that the host has verified by the manifest's `inbound`, for a
+   channel whose operator has switched them on. */
+#define PARLEY_HOST_INBOUND "parley.host.inbound/1"
+typedef struct parley_host_inbound_v1 {
+    uint32_t struct_size, reserved0;
+    /* Hears requests until the channel's run, `call`, ends; one listener at a time. [any] */
+    parley_status (*listen)(const parley_host *host, parley_id call, parley_id *operation);
+    /* Answers a request of that listener, once: {"status","body"?,"content_type"?,
+       "retry_after_s"?}. What it made the plugin emit is durable by then: wait for the
+       acknowledgement. PARLEY_E_STALE when it was answered already, or waits no more.  [any] */
+    parley_status (*answer)(const parley_host *host, parley_id operation, uint64_t request,
+                            const char *answer, size_t size);
+    parley_status (*stop)(const parley_host *host, parley_id operation); /* no event follows [any] */
+} parley_host_inbound_v1;
+
+#define PARLEY_SINK_INBOUND "parley.inbound-sink/1"
+enum { PARLEY_INBOUND_REQUEST = 1, /* {"request":N,"headers":[["name","value"],…],"body":"text"} */
+       PARLEY_INBOUND_GONE = 2,    /* {"request":N}: nobody waits for its answer any more */
+       PARLEY_INBOUND_CLOSED = 3 /* last: {"code","message"} */ };
 
 #ifdef __cplusplus
 }

@@ -188,6 +188,8 @@ private:
                                                       &on_event<Service::blob, PARLEY_BLOB_DONE>};
         static constexpr parley_event_sink_v1 ws = {sizeof ws, 0,
                                                     &on_event<Service::ws, PARLEY_WS_CLOSED>};
+        static constexpr parley_event_sink_v1 inbound = {
+            sizeof inbound, 0, &on_event<Service::inbound, PARLEY_INBOUND_CLOSED>};
         static constexpr parley_ack_sink_v1 ack = {sizeof ack, 0, &on_ack};
         static constexpr parley_flow_sink_v1 flow = {sizeof flow, 0, &on_resume};
         if (id == PARLEY_SINK_HTTP) return &http;
@@ -197,6 +199,7 @@ private:
         if (id == PARLEY_SINK_REVEAL) return &reveal;
         if (id == PARLEY_SINK_BLOB) return &blob;
         if (id == PARLEY_SINK_WS) return &ws;
+        if (id == PARLEY_SINK_INBOUND) return &inbound;
         if (id == PARLEY_SINK_ACK) return &ack;
         if (id == PARLEY_SINK_FLOW) return &flow;
         return nullptr;

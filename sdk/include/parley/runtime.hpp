@@ -62,7 +62,7 @@ inline std::string json_from(Failure const& failure) {
     return out.end('}').take();
 }
 
-enum class Service : std::uint32_t { http, stream, timer, kv, reveal, blob, ws };
+enum class Service : std::uint32_t { http, stream, timer, kv, reveal, blob, ws, inbound };
 
 // An operation that waits for its events. `stop` tells the host; empty when that is not possible.
 struct Listener {

@@ -15,7 +15,7 @@ OTHERS = {"zoo/zoo_stillborn": "load-now-local", "zoo/zoo_lacking": "declared-ro
 
 
 def expectations():
-    for source in sorted([*SOURCES.glob("*.c"), *SOURCES.glob("*.cpp")]):
+    for source in sorted([*SOURCES.glob("**/*.c"), *SOURCES.glob("*.cpp")]):
         comment = source.read_text().split("*/")[0]
         yield f"animals/{source.stem}", re.search(r"Check: (\S+)", comment).group(1)
 

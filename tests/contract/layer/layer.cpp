@@ -60,6 +60,8 @@ public:
             shared->complete_ok();
         } else if (what == "ws") {
             talk(shared);
+        } else if (what == "webhooks") {
+            hear(shared);
         } else if (what == "kv") {
             count(shared);
         } else if (what == "wait for cancel") {
@@ -148,6 +150,23 @@ private:
                      call->complete_ok(json_of("code", code, "reason", reason));
                  },
              .on_failed = [call](Failure const& why) { call->fail(why); }});
+    }
+
+    void hear(std::shared_ptr<Call> const& call) {
+        host_.webhooks(*call, {.on_request =
+                                   [](parley::WebhookRequest one) {
+                                       if (one.body() == "drop") return;
+                                       if (one.body() == "later") return one.refuse_for_now(9s);
+                                       if (one.body() == "large")
+                                           return one.answer(201, std::string(20'000, 'x'));
+                                       one.answer(201, std::string(one.body()) +
+                                                           std::string(one.header("x-event")));
+                                   },
+                               .on_gone =
+                                   [call](std::uint64_t number) {
+                                       call->emit(json_of("type", "gone", "n", number));
+                                   },
+                               .on_closed = [call](Failure const& why) { call->fail(why); }});
     }
 
     void count(std::shared_ptr<Call> const& call) {

@@ -1,7 +1,7 @@
 //! layer.cpp in Rust: the same habits, so that the same tests hold for both layers.
 use parley::{
     Call, Channel, Emit, Failure, Host, HttpEvent, HttpRequest, Inject, Json, Operation, Outcome,
-    Plugin, Skill, StreamEvent, WebSocketEvent, WebSocketRequest,
+    Plugin, Skill, StreamEvent, WebSocketEvent, WebSocketRequest, WebhookEvent,
 };
 
 struct Layer {
@@ -96,6 +96,7 @@ impl Skill for Layer {
                 call.complete(Json::object())
             }
             "ws" => self.talk(call),
+            "webhooks" => self.hear(call),
             "kv" => self.count(call),
             "wait for cancel" => {
                 self.held.push(call);
@@ -224,6 +225,28 @@ impl Layer {
                     return call.complete(Json::object().with("body", plugin.body.as_str()))
                 }
                 HttpEvent::Failed(why) => return Err(why),
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn hear(&mut self, call: Call) -> Outcome {
+        self.host.webhooks(&call, |_, call, event| {
+            match event {
+                WebhookEvent::Request(one) => match one.body() {
+                    "drop" => {}
+                    "later" => one.refuse_for_now(9),
+                    "large" => one.answer(201, &"x".repeat(20_000)),
+                    body => {
+                        let told = format!("{}{}", body, one.header("x-event").unwrap_or(""));
+                        one.answer(201, &told)
+                    }
+                },
+                WebhookEvent::Gone(number) => {
+                    call.emit(Json::object().with("type", "gone").with("n", number));
+                }
+                WebhookEvent::Closed(why) => return Err(why),
             }
             Ok(())
         })?;

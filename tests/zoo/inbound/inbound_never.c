@@ -1,0 +1,8 @@
+/* Never answers.
+   Expect: 503
+   Check: completes-once */
+#include "inbound.h"
+
+static void woken(parley_id listener, uint64_t request) {
+    (void)listener, (void)request;
+}
