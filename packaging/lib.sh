@@ -7,7 +7,7 @@ cd "$top"
 build_packages=(g++ cmake ninja-build pkg-config ccache libboost1.81-dev libboost-json1.81-dev
     librocksdb-dev libyaml-cpp-dev libsodium-dev libspdlog-dev libssl-dev libcurl4-openssl-dev
     libcli11-dev libseccomp-dev libhowardhinnant-date-dev tzdata ca-certificates)
-test_packages=(catch2 python3 rustc cargo libtest-json-schema-acceptance-perl openssl binutils procps
+test_packages=(catch2 python3 rustc cargo libtest-json-schema-acceptance-perl openssl curl binutils procps
     iproute2 ngircd inspircd dovecot-imapd dovecot-submissiond opensmtpd clang abigail-tools)
 # Any npm will do: other builds of Node bring their own, which Debian's cannot be put beside.
 command -v npm >/dev/null || test_packages+=(npm)

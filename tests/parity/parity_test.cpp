@@ -382,6 +382,50 @@ TEST_CASE("channel_slack says the same in the process and in a worker", "[channe
     });
 }
 
+TEST_CASE("channel_webhook says the same in the process and in a worker", "[channel_webhook]") {
+    same_both_ways("channel_webhook", [](Stage& stage) {
+        int asked = 0;
+        HttpServer server(stage.loop, [&](Request, std::shared_ptr<Reply> reply) {
+            Response response;
+            response.status = ++asked == 2 ? 503 : 204;
+            reply->send(std::move(response));
+        });
+        REQUIRE(server.listen_tcp("127.0.0.1", 0));
+        auto base = "http://127.0.0.1:" + std::to_string(server.port());
+        stage.transcript.name(base, "<server>");
+        stage.transcript.time_between(R"("webhook-timestamp",")", "\"");
+        stage.configure(R"({"reply_url":")" + base + R"(/in"})");
+        stage.hear_webhooks();
+        stage.deps.secret = [](SecretName const&) {
+            return Secret::from("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX");
+        };
+        Answer run;
+        auto call = stage.start(Verb::channel_run, R"({"instance":"desk"})", run);
+        auto listener = stage.listener();
+        std::vector<int> told;
+        auto hear = [&](std::string body) {
+            CHECK(listener->ask({{{"webhook-id", "msg_1"}}, std::move(body)}, [&](auto answer) {
+                told.push_back(answer ? answer->status : 0);
+            }));
+        };
+        hear(R"({"conversation":"c","sender":"ann","text":"At noon?"})");
+        CHECK(stage.carried("id:ann"));
+        hear(R"({"conversation":"c"})");
+        CHECK(stage.until([&] { return told.size() == 1; }));
+        stage.worker->acknowledge(call, "1", 100);
+        CHECK(stage.until([&] { return told.size() == 2; }));
+        CHECK(told == std::vector<int>{400, 200});
+        auto const message = R"({"id":"o-1","conversation":"c","text":"At one."})";
+        CHECK(*stage.call(Verb::channel_send, message).result);
+        CHECK_FALSE(*stage.call(Verb::channel_send, message).result);
+        hear(R"({"conversation":"c","sender":"ann","text":"And then?"})");
+        CHECK(stage.carried("id:ann", 2));
+        stage.cancel(call, run);
+        CHECK(stage.until([&] { return told.size() == 3; }));
+        server.stop();
+    });
+}
+
 TEST_CASE("skill_files says the same in the process and in a worker", "[skill_files]") {
     same_both_ways("skill_files", [](Stage& stage) {
         stage.grant_all();

@@ -50,8 +50,18 @@ void Stage::grant_all() {
     }
 }
 
+void Stage::hear_webhooks() {
+    spec.inbound = "";
+    of_run.emits_are_durable = true;
+}
+
+std::shared_ptr<InboundListener> Stage::listener() {
+    CHECK(until([this] { return deps.inbound->find(spec.name) != nullptr; }));
+    return deps.inbound->find(spec.name);
+}
+
 std::uint64_t Stage::start(Verb verb, std::string const& request, Answer& answer) {
-    return begin(request, answer, {}, {}, verb);
+    return begin(request, answer, verb == Verb::channel_run ? of_run : CallOptions(), {}, verb);
 }
 
 Answer Stage::call(Verb verb, std::string const& request) {

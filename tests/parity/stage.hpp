@@ -5,6 +5,7 @@
 #include "../plugin/rig.hpp"
 #include "../temp_folder.hpp"
 #include "plugin/blobs.hpp"
+#include "plugin/inbound.hpp"
 #include "transcript.hpp"
 
 #include <functional>
@@ -32,6 +33,11 @@ struct Stage : Record, Rig {
     void grant_all();
     std::filesystem::path granted(std::string const& name) const { return folder.path / name; }
 
+    // Before the first call: webhooks are on, and a run's items are acknowledged one by one.
+    void hear_webhooks();
+    // Of the run that is open, when it listens.
+    std::shared_ptr<InboundListener> listener();
+
     std::uint64_t start(Verb verb, std::string const& request, Answer& answer);
     Answer call(Verb verb, std::string const& request);
     Answer invoke(std::string const& skill, std::string const& arguments,
@@ -39,6 +45,7 @@ struct Stage : Record, Rig {
     void cancel(std::uint64_t call, Answer const& answer);
     // Until the link has carried this so many times: how a scenario keeps step with its far side.
     bool carried(std::string const& text, int times = 1);
+    CallOptions of_run = {};
 };
 
 using Play = std::function<void(Stage&)>;

@@ -44,6 +44,8 @@ constexpr Kind kinds[] = {
     {PARLEY_F_WS_OPEN, "WS_OPEN", "c"},
     {PARLEY_F_WS_WRITE, "WS_WRITE", "ub"},
     {PARLEY_F_WS_CLOSE, "WS_CLOSE", "u"},
+    {PARLEY_F_INBOUND_LISTEN, "INBOUND_LISTEN", "c"},
+    {PARLEY_F_INBOUND_ANSWER, "INBOUND_ANSWER", ""},
 };
 
 Kind const& kind_of(std::uint16_t type) {
