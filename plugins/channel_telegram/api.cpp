@@ -97,8 +97,10 @@ parley::Operation Api::start(parley::Call const& call, parley::HttpRequest const
 }
 
 parley::Operation Api::ask(parley::Call const& call, std::string_view method,
-                           std::string_view params, std::chrono::seconds timeout, Then then) {
+                           std::string_view params, std::chrono::seconds timeout, Then then,
+                           std::vector<parley::Inject> more) {
     auto request = request_for("", method, timeout);
+    for (auto& one : more) request.inject.push_back(std::move(one));
     request.method = "POST";
     request.headers = {{"Content-Type", "application/json"}};
     request.max_bytes = answer_bytes_most;

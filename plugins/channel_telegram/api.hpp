@@ -33,9 +33,11 @@ public:
     Api(parley::Host& host, std::string base_url) : host_(host), base_url_(std::move(base_url)) {}
 
     // `params` is the JSON object of the method's parameters. `then` comes once, unless the call
-    // ends or the operation is stopped; it may come before this returns.
+    // ends or the operation is stopped; it may come before this returns. `more`: other secrets in
+    // it.
     parley::Operation ask(parley::Call const& call, std::string_view method,
-                          std::string_view params, std::chrono::seconds timeout, Then then);
+                          std::string_view params, std::chrono::seconds timeout, Then then,
+                          std::vector<parley::Inject> more = {});
     // The same with the parameters as a form, since there are files among them.
     parley::Operation upload(parley::Call const& call, std::string_view method,
                              std::vector<parley::HttpPart> params, std::chrono::seconds timeout,

@@ -11,6 +11,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stdexcept>
 
@@ -31,10 +32,15 @@ constexpr auto answer_time = 30s;  // for an answer, beyond what it is held
 constexpr auto file_time = 55s;    // for a file, in or out; a send has a minute in all
 constexpr auto file_wait = 2s;     // before it is asked for once more
 constexpr int file_tries = 3;
-constexpr auto host_time = 120s;   // to take what is told: hooks may think about it
-constexpr auto pause_most = 30s;   // that a send waits for its turn; it has a minute in all
+constexpr auto host_time = 120s;  // to take what is told: hooks may think about it
+constexpr auto pause_most = 30s;  // that a send waits for its turn; it has a minute in all
 constexpr auto conflict_wait_first = 10s, conflict_wait_most = 60s;
-constexpr int holds_most = 2;  // that one message sits out
+constexpr std::string_view kept_url = "webhook";  // a key of the store
+constexpr auto watch_time = 300s;                 // between two questions how that goes
+constexpr std::size_t hook_error_bytes = 200;
+constexpr int hook_connections = 16;     // that Telegram may open at once
+constexpr std::size_t hooked_most = 64;  // that wait for the file of one before them
+constexpr int holds_most = 2;            // that one message sits out
 
 constexpr std::string_view commands =
     R"({"commands":[{"command":"status","description":"How things stand"},)"
@@ -45,6 +51,7 @@ struct Settings {
     std::string base_url;
     Groups groups = Groups::mention;
     bool take_over = false;
+    bool webhook = false;
 };
 
 Settings settings_from(Json const& config) {
@@ -55,6 +62,7 @@ Settings settings_from(Json const& config) {
     if (groups == "all") out.groups = Groups::all;
     if (groups == "never") out.groups = Groups::never;
     out.take_over = config["take_over"].boolean();
+    out.webhook = config["webhook"].boolean();
     if (out.base_url.empty()) throw std::runtime_error("config.base_url is no address");
     return out;
 }
@@ -64,17 +72,21 @@ public:
     Telegram(Host& host, Json const& config)
         : host_(host), settings_(settings_from(config)), api_(host, settings_.base_url) {}
 
-    void run(Call call, Json) override {
+    void run(Call call, Json request) override {
         if (run_.is_open()) return call.fail("invalid", "the channel runs already");
         run_ = std::move(call);
         updates_.clear();
         held_.clear();
         tries_ = 0;
         unsafe_.clear();
+        hooked_.clear();
+        hook_url_ = request["inbound"]["url"].text();
+        hook_wrong_.reset();
         confirm_ = conflicts_ = 0;
         is_paused_ = is_full_ = has_taken_over_ = false;
         run_.on_cancel([this] { finish({"cancelled", "the channel was stopped"}); });
         run_.on_ack([this](std::string_view cursor) {
+            hooked_.acknowledged(cursor);
             if (unsafe_.erase(std::string(cursor)) > 0) go_on();
         });
         run_.on_resume([this] {
@@ -143,6 +155,12 @@ public:
     }
 
 private:
+    // What happened there; by webhook, with the request that brought it.
+    struct Update {
+        Json json;
+        std::optional<parley::WebhookRequest> request;
+    };
+
     // A message on its way out, part by part; or a new text for one that is there.
     struct Sending {
         Call call;
@@ -164,10 +182,116 @@ private:
                     host_.log(PARLEY_LOG_WARN,
                               "the bot has no menu of commands: " + failure_of(answer).message);
                 }
-                tell_state("connected", "@" + me_.username);
-                poll();
+                settings_.webhook ? listen() : leave_webhook();
             });
     }
+
+    void begin_polling() {
+        tell_state("connected", "@" + me_.username);
+        poll();
+    }
+
+    // ---- By webhook. The address that was given to Telegram is kept, so that it is taken back by
+    // whoever polls next, and no other is.
+
+    void listen() {
+        if (hook_url_.empty()) {
+            return finish({"invalid",
+                           "webhook: true needs inbound: true in this channel, and "
+                           "public_url in parley.yaml"});
+        }
+        parley::WebhookCallbacks callbacks;
+        callbacks.on_request = [this](parley::WebhookRequest one) { hear(std::move(one)); };
+        callbacks.on_closed = [this](Failure const& why) {
+            finish({why.code, why.message, why.code != "denied"});
+        };
+        if (!host_.webhooks(run_, std::move(callbacks)).is_open()) return;
+        host_.kv_put(run_, kept_url, hook_url_, [this](parley::KvAnswer const& kept) {
+            if (kept.failure) return finish({"internal", kept.failure->message, true});
+            set_webhook();
+        });
+    }
+
+    void set_webhook() {
+        JsonWriter params;
+        params.begin('{').pair("url", hook_url_).pair("max_connections", hook_connections);
+        params.key("allowed_updates").begin('[').value("message").value("callback_query").end(']');
+        step_ = api_.ask(run_, "setWebhook", params.end('}').text(), answer_time,
+                         [this](Answer const& answer) {
+                             // What is wrong with the address or the token stays so until the
+                             // operator mends it.
+                             if (answer.code == 400)
+                                 return finish({"invalid", failure_of(answer).message});
+                             if (!answer.ok) return lose(answer);
+                             judge_webhook({});
+                         },
+                         {{.slot = "body:/secret_token", .secret = "webhook_token"}});
+    }
+
+    // Nobody says when the address is changed or cannot be reached, and silence looks like peace:
+    // so Telegram is asked.
+    void watch_webhook() {
+        step_ = host_.timer(run_, watch_time, [this] {
+            step_ =
+                api_.ask(run_, "getWebhookInfo", "{}", answer_time, [this](Answer const& answer) {
+                    if (answer.code == 401 || answer.code == 404) return lose(answer);
+                    if (!answer.ok) return watch_webhook();
+                    if (answer.result["url"].text() == hook_url_)
+                        return judge_webhook(answer.result);
+                    if (settings_.take_over) return set_webhook();
+                    tell_hook(
+                        "another address, or none, takes the bot's updates; set "
+                        "take_over: true in this channel's config");
+                    watch_webhook();
+                });
+        });
+    }
+    void judge_webhook(Json const& info) {
+        auto const why = info["last_error_message"].text();
+        bool const is_stuck = info["pending_update_count"].integer() > 0 && !why.empty();
+        auto const shown = parley::visible_utf8(why.substr(0, hook_error_bytes));
+        tell_hook(is_stuck ? "Telegram cannot deliver: " + shown : std::string());
+        watch_webhook();
+    }
+    void tell_hook(std::string const& wrong) {
+        if (std::exchange(hook_wrong_, wrong) == std::optional(wrong)) return;
+        wrong.empty() ? tell_state("connected", "@" + me_.username + " by webhook")
+                      : tell_state("disconnected", wrong);
+    }
+
+    // Answered when the host has it: what is not, Telegram sends again.
+    void hear(parley::WebhookRequest request) {
+        Json const update = Json::parse(request.body());
+        if (!update["update_id"].is_number()) return request.answer(400, "that is no update");
+        if (is_paused_ || updates_.size() >= hooked_most) return request.refuse_for_now();
+        updates_.push_back({update, std::move(request)});
+        if (updates_.size() == 1) read_on();  // else the file of one before is on its way
+    }
+
+    // Back to polling: a webhook of this channel's own is removed; that of another is not ours.
+    void leave_webhook() {
+        if (!host_.offers(PARLEY_HOST_KV)) return begin_polling();
+        host_.kv_get(run_, kept_url, [this](parley::KvAnswer const& kept) {
+            if (!kept.value) return begin_polling();
+            step_ = api_.ask(run_, "getWebhookInfo", "{}", answer_time,
+                             [this, url = *kept.value](Answer const& answer) {
+                                 if (!answer.ok) return lose(answer);
+                                 if (answer.result["url"].text() != url) return forget_webhook();
+                                 remove_webhook();
+                             });
+        });
+    }
+    void remove_webhook() {
+        step_ = api_.ask(run_, "deleteWebhook", "{}", answer_time, [this](Answer const& answer) {
+            if (!answer.ok) return lose(answer);
+            forget_webhook();
+        });
+    }
+    void forget_webhook() {
+        host_.kv_remove(run_, kept_url, [this](parley::KvAnswer const&) { begin_polling(); });
+    }
+
+    // ---- By long polls.
 
     // The offset confirms everything below it. With nothing to confirm it is left out: Telegram
     // then gives what is not confirmed yet, whatever numbers it has.
@@ -186,7 +310,7 @@ private:
         if (std::exchange(conflicts_, 0) > 0) tell_state("connected", "@" + me_.username);
         has_taken_over_ = false;
         confirm_ = 0;
-        for (Json const update : answer.result) updates_.push_back(update);
+        for (Json const update : answer.result) updates_.push_back({update, {}});
         is_full_ = true;
         read_on();
     }
@@ -194,7 +318,7 @@ private:
     // One after the other: what waits for a file holds up what was written after it.
     void read_on() {
         while (!updates_.empty()) {
-            auto const heard = heard_in(updates_.front(), me_, settings_.groups);
+            auto const heard = heard_in(updates_.front().json, me_, settings_.groups);
             if (heard.file && host_.offers(PARLEY_HOST_BLOB)) {
                 tell();
                 return fetch(*heard.file);
@@ -209,11 +333,13 @@ private:
     }
 
     void take(Heard const& heard) {
+        auto request = std::move(updates_.front().request);
         updates_.pop_front();
-        confirm_ = heard.next;
         if (!heard.query.empty()) acknowledge_press(heard.query);
-        if (heard.item.empty()) return;
-        unsafe_.insert(std::to_string(confirm_));
+        if (!request) confirm_ = heard.next;
+        if (heard.item.empty()) return request ? request->answer(200) : void();
+        auto cursor = std::to_string(heard.next);
+        request ? hooked_.hold(cursor, std::move(*request)) : void(unsafe_.insert(cursor));
         held_.push_back(heard.item);
     }
 
@@ -241,7 +367,7 @@ private:
     }
     void fetched(Fetched const& what) {
         tries_ = 0;
-        take(heard_in(updates_.front(), me_, settings_.groups, what));
+        take(heard_in(updates_.front().json, me_, settings_.groups, what));
         read_on();
     }
 
@@ -311,6 +437,8 @@ private:
     // What was held and not told comes again: it is not confirmed.
     void finish(Failure const& why) {
         step_.stop();
+        hooked_.clear();
+        updates_.clear();
         run_.emit(json_of("type", "state", "state", "disconnected", "detail", why.message));
         run_.fail(why);
     }
@@ -417,15 +545,18 @@ private:
     Call run_;
     parley::Operation step_;
     Me me_;
-    std::deque<Json> updates_;      // not read yet
-    int tries_ = 0;                 // to get the file of the first of them
-    std::deque<std::string> held_;  // for the host
-    bool is_paused_ = false;        // the host said so
-    bool is_full_ = false;          // what the last poll gave is not safe yet
-    std::set<std::string> unsafe_;  // cursors that the host has not acknowledged yet
-    std::int64_t confirm_ = 0;      // the offset, once all those are
-    bool has_taken_over_ = false;   // since the last poll that went well
-    std::int64_t conflicts_ = 0;    // in a row
+    std::deque<Update> updates_;             // not read yet
+    int tries_ = 0;                          // to get the file of the first of them
+    std::deque<std::string> held_;           // for the host
+    bool is_paused_ = false;                 // the host said so
+    bool is_full_ = false;                   // what the last poll gave is not safe yet
+    std::set<std::string> unsafe_;           // cursors that the host has not acknowledged yet
+    std::int64_t confirm_ = 0;               // the offset, once all those are
+    bool has_taken_over_ = false;            // since the last poll that went well
+    std::int64_t conflicts_ = 0;             // in a row
+    std::string hook_url_;                   // where updates arrive; empty: nowhere
+    std::optional<std::string> hook_wrong_;  // as it was told; empty: nothing is
+    parley::UntilDurable hooked_;            // updates that came there, until the host has them
     Pace pace_;
     std::map<std::int64_t, std::int64_t> moved_;
 };

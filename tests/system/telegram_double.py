@@ -1,11 +1,13 @@
 """A strict stand-in for the Bot API's server: what the declarations do not know is refused, and what
 they do not say (lengths, buttons, offsets, conflicts) is checked here. People are methods of it."""
 import html.parser
+import http.client
 import http.server
 import json
 import re
 import threading
 import time
+import urllib.parse
 
 from bot_api import Declarations
 
@@ -114,6 +116,7 @@ class Double:
         self.confirmed, self.next_update, self.next_message = 0, 1000, 1
         self.menu, self.webhook, self.other_pollers, self.poll = [], "", 0, 0
         self.files, self.downloads = {}, []  # by Telegram's id; the ids that were fetched
+        self.webhook_secret, self.hook_port, self.delivered = "", 0, []
         self.server, self.port = None, 0
         self.open()
 
@@ -155,6 +158,7 @@ class Double:
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.deliver, daemon=True).start()
 
     def close(self):
         with self.lock:
@@ -198,9 +202,52 @@ class Double:
         self.menu = params["commands"]
         return True
 
+    def on_setWebhook(self, params):
+        address = urllib.parse.urlsplit(params["url"])
+        if params["url"] and (address.scheme != "https" or (address.port or 443) not in (443, 80, 88, 8443)):
+            raise Refused(400, "Bad Request: bad webhook: HTTPS URL must be provided for webhook")
+        if not re.fullmatch("[A-Za-z0-9_-]{1,256}", params.get("secret_token", "x")):
+            raise Refused(400, "Bad Request: secret token contains unallowed characters")
+        self.webhook, self.webhook_secret = params["url"], params.get("secret_token", "")
+        self.poll += 1  # who holds a poll is sent away
+        self.lock.notify_all()
+        return True
+
     def on_deleteWebhook(self, _):
         self.webhook = ""
         return True
+
+    def on_getWebhookInfo(self, _):
+        return {"url": self.webhook, "has_custom_certificate": False, "pending_update_count": len(self.updates)}
+
+    def deliver(self):
+        """Sends what waits to the webhook, in order, each until it is taken."""
+        mine = self.server
+        while True:
+            with self.lock:
+                while not (self.closing or self.server is not mine or (self.webhook and self.updates)):
+                    self.lock.wait()
+                if self.closing or self.server is not mine:
+                    return
+                update, url, secret = self.updates[0], urllib.parse.urlsplit(self.webhook), self.webhook_secret
+            status = self.post(url, secret, update)
+            with self.lock:
+                self.delivered.append((update["update_id"], status))
+                if 200 <= status < 300:
+                    self.updates = [one for one in self.updates if one is not update]
+                    continue
+                self.lock.wait(0.2)  # the real one waits longer each time
+
+    def post(self, url, secret, update):
+        headers = {"Content-Type": "application/json", "Host": url.netloc, "X-Telegram-Bot-Api-Secret-Token": secret}
+        connection = http.client.HTTPConnection("127.0.0.1", self.hook_port, timeout=30)
+        try:
+            connection.request("POST", url.path, json.dumps(update), headers)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return 0
+        finally:
+            connection.close()
 
     def on_getUpdates(self, params):
         if not 0 <= params.get("timeout", 0) <= 50 or not params.get("allowed_updates"):

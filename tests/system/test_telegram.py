@@ -9,6 +9,7 @@ from parley import Host, wait_for
 from telegram_double import Double, Refused
 
 TOKEN = "123456:test-token-0123456789abcdefghij"
+HOOK_TOKEN = "hook-token_0123456789"
 SETUP = """
 channels:
   chat:
@@ -139,12 +140,18 @@ class Telegram(unittest.TestCase):
         self.addCleanup(self.host.close)
         self.ann = self.double.person(5, "Ann")
 
-    def start(self, config="", token=TOKEN, connected=True, approvers="[]"):
+    def start(self, config="", token=TOKEN, connected=True, approvers="[]", webhook=False):
         host, self.token = self.host, token
         done = host.cli("secret", "set", "telegram/bot", stdin=token + "\n")
         self.assertEqual(done.returncode, 0, done.stderr)
         host.edit("parley.yaml", "  rehearsal: {enabled: true}", "  rehearsal: {enabled: true}\n  telegram: {enabled: true}")
-        host.write("parley.yaml", host.file("parley.yaml").read_text() + SETUP % (self.double.port, config, approvers))
+        setup = SETUP % (self.double.port, config, approvers)
+        if webhook:
+            host.cli("secret", "set", "telegram/hook", stdin=HOOK_TOKEN + "\n")
+            self.double.hook_port = host.port
+            setup = setup.replace("telegram/bot}", "telegram/bot, webhook_token: telegram/hook}\n    inbound: true")
+            host.edit("parley.yaml", "listen:", 'public_url: "https://agent.example"\nlisten:')
+        host.write("parley.yaml", host.file("parley.yaml").read_text() + setup)
         agent = host.file("agents/assistant/agent.yaml").read_text()
         host.write("agents/assistant/agent.yaml", agent + 'channels:\n  chat: {authorized_senders: ["id:5"]}\n')
         host.start()
@@ -256,6 +263,43 @@ class Telegram(unittest.TestCase):
         self.double.say(self.ann, "/say after the conflict")
         self.assertEqual(self.texts(1), ["after the conflict"])
         self.assertEqual(self.link()["link"], "connected")
+
+    def test_by_webhook_each_update_is_answered_once_it_is_durable_also_over_a_kill(self):
+        self.start(", webhook: true", webhook=True)
+        self.assertEqual((self.double.webhook, self.double.webhook_secret), ("https://agent.example/hooks/chat", HOOK_TOKEN))
+        self.assertEqual(self.link()["detail"], "@parley_test_bot by webhook")
+        self.double.say(self.ann, "/say by webhook")
+        self.double.say(self.double.person(6, "Eve"), "/say to a stranger")
+        self.assertEqual(self.texts(1), ["by webhook"])
+        wait_for("both to be taken", lambda: not self.double.updates)
+        self.host.kill()
+        self.double.say(self.ann, "/say while away")
+        wait_for("a try in vain", lambda: self.double.delivered[-1][1] == 0)
+        self.host.start()
+        self.wait_link("connected")
+        self.assertEqual(self.texts(2)[1], "while away")
+        wait_for("it to be taken", lambda: not self.double.updates)
+        self.assertEqual(len(self.records("message.received")), 2)
+        self.assertEqual(self.double.asked("getUpdates"), [])
+        self.assertNotIn(HOOK_TOKEN, self.host.cli("ledger", "export").stdout + self.host.log)
+
+    def test_a_webhook_with_another_token_is_not_heard(self):
+        self.start(", webhook: true", webhook=True)
+        self.double.webhook_secret = "another_0123456789"
+        self.double.say(self.ann, "/say forged")
+        wait_for("it to be refused", lambda: 401 in [status for _, status in self.double.delivered])
+        self.assertEqual(self.records("message.received"), [])
+        self.double.webhook_secret = HOOK_TOKEN
+        self.assertEqual(self.texts(1), ["forged"])
+
+    def test_back_at_polling_the_own_webhook_is_removed(self):
+        self.start(", webhook: true", webhook=True)
+        self.host.edit("parley.yaml", ", webhook: true", "")
+        self.host.process.send_signal(1)
+        wait_for("the bot to poll", lambda: self.double.asked("getUpdates"), 30)
+        self.assertEqual(self.double.webhook, "")
+        self.double.say(self.ann, "/say by polling")
+        self.assertEqual(self.texts(1), ["by polling"])
 
     def test_a_webhook_is_told_of_and_left_alone(self):
         self.double.webhook = "https://bot.example/"
