@@ -57,8 +57,8 @@ struct ModelConfig {
     std::string model;
     std::string config = "{}";
     std::map<std::string, SecretName> secrets;
-    std::vector<std::string> fallbacks;  // names of other models, asked in turn when it fails
-    std::optional<Price> price;          // absent: unknown, and a money cap refuses it
+    std::vector<std::string> fallbacks;    // names of other models, asked in turn when it fails
+    std::optional<Price> price;            // absent: unknown, and a money cap refuses it
     std::string price_source = "unknown";  // or "parley.yaml", or "table DATE"
     std::int64_t max_output_tokens = 4096;
     std::int64_t context_tokens = 32768;

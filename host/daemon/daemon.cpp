@@ -107,7 +107,8 @@ Result<> Daemon::start() {
     return open_doors();
 }
 
-// With prices where the operator gave none. Without a table they are unknown, as they would be in it.
+// With prices where the operator gave none. Without a table they are unknown, as they would be in
+// it.
 Result<Config> Daemon::read_config() {
     TRY(config, load_config(home_));
     if (auto table = PriceTable::load(price_table()))

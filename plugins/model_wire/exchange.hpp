@@ -44,8 +44,8 @@ public:
         error,    // the data is the server's word that it failed
         garbage,  // see why()
     };
-    // One event's or line's data, or a whole answer of a server that does not stream. Adds items for the
-    // host.
+    // One event's or line's data, or a whole answer of a server that does not stream. Adds items
+    // for the host.
     virtual Took take(std::string_view data, std::vector<std::string>& items) = 0;
     // The server said that the answer is whole.
     virtual bool is_complete() const = 0;

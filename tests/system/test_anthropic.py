@@ -124,6 +124,24 @@ class Anthropic(unittest.TestCase):
             self.finish(said["session"])
             self.host.stop()
 
+    def test_a_fallback_gets_the_words_alone_and_the_first_model_its_own_thinking_again(self):
+        text = self.host.file("parley.yaml").read_text()
+        line = self.model("claude-test")
+        self.assertIn(line, text)
+        other = self.model("claude-other").replace("default:", "other:", 1)
+        self.host.write("parley.yaml", text.replace(line, line[:-1] + ", fallbacks: [other]}\n" + other))
+        self.start(wire.blocks(wire.thought("mine"), {"type": "text", "text": "one"}), wire.error(402, "billing_error"),
+                   wire.blocks(wire.thought("another's"), {"type": "text", "text": "two"}), wire.text("three"))
+        said = self.host.say("x", conversation="c")
+        self.assertEqual(self.host.reply_after(said), "one")
+        self.assertEqual(self.host.ask("y", conversation="c"), "two")
+        self.assertEqual((self.body(2)["model"], self.thinks(2)), ("claude-other", []))
+        self.assertIn("one", json.dumps(self.body(2)["messages"]))
+        self.assertEqual(self.host.ask("z", conversation="c"), "three")
+        self.assertEqual((self.body(3)["model"], self.thinks(3)), ("claude-test", ["mine"]))
+        self.assertIn("two", json.dumps(self.body(3)["messages"]))
+        self.finish(said["session"])
+
     def test_what_a_hook_changed_does_not_come_back_by_the_thinking(self):
         (self.host.home / "plugins").mkdir(mode=0o700, exist_ok=True)
         shutil.copy(BUILD / "offers" / "censor.so", self.host.home / "plugins" / "censor.so")

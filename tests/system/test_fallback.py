@@ -163,6 +163,28 @@ class Fallback(unittest.TestCase):
         self.assertLessEqual(end["cost_usd"], 0.05)
         self.finish()
 
+    def test_one_with_too_small_a_context_is_passed_over_and_nothing_is_summarised_for_it(self):
+        self.more["second"] += ", context_tokens: 700"
+        self.start(first=[wire.error(402, "one")], third=[wire.text("here")])
+        said = self.host.say("x")
+        self.assertEqual(self.host.reply_after(said), "here")
+        end = self.ends_with_one_record(said["session"])
+        self.assertEqual([one["outcome"] for one in end["attempts"]], ["money", "limit", "answered"])
+        self.assertNotIn("context.compacted", self.host.kinds(said["session"]))
+        self.finish()
+
+    def test_a_summary_that_is_due_is_made_by_the_fallback_too(self):
+        self.more["first"] += ", context_tokens: 2000"
+        self.start(first=[wire.text("ok"), wire.error(402, "one"), wire.text("done")], second=[wire.text("it_was_long")])
+        said = self.host.say("x" * 800, conversation="c")
+        self.assertEqual(self.host.reply_after(said), "ok")
+        self.assertEqual(self.host.ask("y" * 800, conversation="c"), "done")
+        compacted = self.bodies(said["session"], "context.compacted")
+        self.assertEqual([body["summary"] for body in compacted], ["it_was_long"])
+        self.assertIn("Summarise", self.doubles["second"].requests[0][2]["messages"][0]["content"])
+        self.assertNotIn("xxx", str(self.doubles["first"].requests[2][2]["messages"]))
+        self.finish()
+
     def test_the_next_call_begins_with_the_first_model_again(self):
         (self.host.workspace / "a").write_text("content of a")
         self.start(first=[wire.error(402, "one"), wire.text("back")], second=[wire.calls(("read_file", '{"path":"a"}'))])
