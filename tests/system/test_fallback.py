@@ -163,6 +163,33 @@ class Fallback(unittest.TestCase):
         self.assertLessEqual(end["cost_usd"], 0.05)
         self.finish()
 
+    def of_agent(self, model):
+        """The agent is on another model, which falls back to `second`."""
+        self.host.edit("agents/assistant/agent.yaml", "model: first", "model: another")
+        self.host.edit("parley.yaml", "models:\n", f"models:\n  another: {{{model}, price: {{input: 1, output: 1}}, fallbacks: [second]}}\n")
+        self.host.stop()
+        self.host.start()
+
+    def test_a_provider_that_dies_is_one_that_failed(self):
+        self.start(second=[wire.text("here")])
+        self.of_agent("provider: rehearsal, model: m")
+        said = self.host.say("/crash")
+        self.assertEqual(self.host.reply_after(said), "here")
+        end = self.ends_with_one_record(said["session"])
+        self.assertEqual([one["outcome"] for one in end["attempts"]], ["peer_gone", "answered"])
+        self.finish()
+
+    def test_a_model_whose_plugin_is_switched_off_is_passed_over(self):
+        self.start(second=[wire.text("here")])
+        self.host.edit("parley.yaml", "  openai: {enabled: true}", "  openai: {enabled: true}\n  anthropic: {enabled: false}")
+        self.of_agent("provider: anthropic, model: m")
+        said = self.host.say("x")
+        self.assertEqual(self.host.reply_after(said), "here")
+        end = self.ends_with_one_record(said["session"])
+        self.assertEqual([(one["model"], one["outcome"]) for one in end["attempts"]], [("another", "unavailable"), ("second", "answered")])
+        self.assertEqual(self.host.session(said["session"])["fallback_of"], "another")
+        self.finish()
+
     def test_one_with_too_small_a_context_is_passed_over_and_nothing_is_summarised_for_it(self):
         self.more["second"] += ", context_tokens: 700"
         self.start(first=[wire.error(402, "one")], third=[wire.text("here")])
