@@ -57,7 +57,10 @@ std::string to_json(OutboxEntry const& e) {
     out.pair("conversation", e.conversation).pair("agent", e.agent.text);
     out.pair("session", e.session.text).pair("text", e.text).pair("detail", e.detail);
     if (!e.attachments.empty()) write_attachments(out.key("attachments"), e.attachments);
-    return out.pair("attempts", e.attempts).pair("queued", iso_time(e.queued_us)).end('}').take();
+    out.pair("attempts", e.attempts).pair("queued", iso_time(e.queued_us));
+    if (e.not_before_us) out.pair("not_before", iso_time(e.not_before_us));
+    if (e.is_first) out.key("first").boolean(true);
+    return out.end('}').take();
 }
 
 Draft Flow::outbox_draft(char const* kind, OutboxEntry const& entry) const {

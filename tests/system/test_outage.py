@@ -81,6 +81,7 @@ class Outage(OnDesk):
         self.desk.fail = fail
         self.desk.say("ada", "/say patience")
         wait_for("it to be asked to wait", lambda: tries and self.outbox()[0]["state"] == "queued")
+        self.assertGreater(self.outbox()[0]["not_before"], self.outbox()[0]["queued"])
 
         def again(word):
             """The channel comes back, which wakes every line; what has no reason to wait has left then."""
