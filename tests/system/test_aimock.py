@@ -1,4 +1,4 @@
-"""The four wires against a double that others wrote (`npm/aimock`), which knows nothing of what we took them for."""
+"""The four wires against a double that others wrote (`npm/stand_ins`), which knows nothing of what we took them for."""
 import http.client
 import json
 import pathlib
@@ -9,10 +9,8 @@ import threading
 import unittest
 
 from parley import Host, wait_for
+from stand_ins import command
 
-MODULES = pathlib.Path(__file__).parent.parent / "npm" / "aimock" / "node_modules"
-# Its server wants a newer Node than Debian has.
-NODES = sorted(MODULES.glob("node-linux-*/bin/node"))
 KEY = "sk-test-0123456789abcdefghij"
 WIRES = {"anthropic": ("anthropic", "/v1/messages", "{thinking: adaptive, base_url: \"http://127.0.0.1:PORT\"}"),
          "chat": ("openai", "/v1/chat/completions", "{base_url: \"http://127.0.0.1:PORT/v1\"}"),
@@ -47,10 +45,8 @@ class Aimock:
         self.folder = tempfile.TemporaryDirectory(prefix="parley-aimock-")
         fixtures = pathlib.Path(self.folder.name) / "fixtures.json"
         fixtures.write_text(json.dumps({"fixtures": FIXTURES}))
-        if not NODES:
-            raise AssertionError("npm/aimock is not installed; packaging/test does it")
         self.process = subprocess.Popen(
-            [NODES[0], MODULES / "@copilotkit" / "aimock" / "dist" / "cli.js", "-p", "0", "-f", fixtures, "--strict", "--validate-on-load"],
+            command("@copilotkit/aimock/dist/cli.js", "-p", "0", "-f", fixtures, "--strict", "--validate-on-load"),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         said = []
         for line in self.process.stdout:

