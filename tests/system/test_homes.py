@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import anthropic_double
@@ -15,7 +16,8 @@ from telegram_double import Double
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 HOMES = SOURCE / "packaging" / "homes"
-SECRETS = {"telegram/assistant": "123456:test-token-0123456789abcdefghij", "anthropic/default": "test-key-0123456789-abcdef"}
+SECRETS = {"telegram/assistant": "123456:test-token-0123456789abcdefghij", "anthropic/default": "test-key-0123456789-abcdef",
+           "openai/default": "test-key-0123456789-abcdef", "webhook/desk": "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"}
 
 
 class Page:
@@ -68,6 +70,13 @@ class Page:
                 self.type(line)
         return self.said
 
+    def chat(self, *more):
+        """The next block, as a program that is talked to by lines."""
+        language, kind, text = self.blocks.pop(0)
+        assert (language, kind, text.count("\n")) == ("sh", "chat", 1), text
+        env = self.env | {"WEBHOOK_SECRET": SECRETS["webhook/desk"]}
+        return Chat([*text.split(), *map(str, more)], env)
+
     def addresses(self, *others):
         """The doubles stand where the services would; and the host where no other test's does."""
         file = self.home / "parley.yaml"
@@ -94,6 +103,32 @@ class Page:
             self.host.terminate()
             self.host.wait(20)
         self.scratch.cleanup()
+
+
+class Chat:
+    """A program that is typed to, and what it said."""
+
+    def __init__(self, words, env):
+        self.process = subprocess.Popen(words, cwd=SOURCE, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, bufsize=1)
+        self.lines = []
+        threading.Thread(target=self.read, daemon=True).start()
+        self.wait_heard("say something")
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.append(line)
+
+    def say(self, line):
+        self.process.stdin.write(line + "\n")
+
+    def wait_heard(self, text):
+        return wait_for(text, lambda: next((line for line in list(self.lines) if text in line), None), 30)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(15)
+        self.process.stdin.close()
 
 
 class Homes(unittest.TestCase):
@@ -174,6 +209,41 @@ class Homes(unittest.TestCase):
         ada.join("#parley")
         ada.say("#parley", "parley: are you there?")
         ada.wait_heard("Here.", "#parley")
+        self.assertEqual(model.problems, [])
+        page.end()
+
+    def test_an_agent_for_a_program_by_signed_webhooks(self):
+        model, listening = openai_double.Double(), free_port()
+        self.addCleanup(model.close)
+        page = self.page("webhook")
+        page.block()
+        page.addresses(("https://api.openai.com/v1", f"http://127.0.0.1:{model.port}/v1"),
+                       ("http://127.0.0.1:7421/", f"http://127.0.0.1:{listening}/"))
+        port = re.search(r"listen: 127\.0\.0\.1:(\d+)", (page.home / "parley.yaml").read_text())[1]
+        page.block()  # secrets
+        page.block()  # doctor
+        page.block()  # run
+        page.connected("desk")
+        chat = page.chat("--hook", f"http://127.0.0.1:{port}/hooks/desk", "--listen", listening)
+        self.addCleanup(chat.close)
+        chat.say("hello")
+        self.assertEqual(self.refused(page, "desk"), "id:ann")
+        page.block()  # show
+        page.block()  # what it shows
+        page.block()  # allow, and reload
+        model.answers = [openai_double.respond(model, openai_double.said("Hello, desk.")),
+                         openai_double.respond(model, openai_double.function("c1", "shell", '{"command":"echo 40 percent"}')),
+                         openai_double.respond(model, openai_double.said("Enough."))]
+        chat.say("hello again")
+        chat.wait_heard("< Hello, desk.")
+        chat.say("how full is the disk?")
+        chat.wait_heard("echo 40 percent")
+        line = chat.wait_heard("approve ")
+        self.assertEqual(len(model.requests), 2)
+        chat.say("approve " + line.split("approve ")[1].split()[0])
+        chat.wait_heard("< Enough.")
+        chat.wait_heard("was approved by id:ann")
+        self.assertEqual([line for line in chat.lines if line.startswith("!")], [])
         self.assertEqual(model.problems, [])
         page.end()
 

@@ -283,6 +283,15 @@ class Telegram(unittest.TestCase):
         self.assertEqual(self.double.asked("getUpdates"), [])
         self.assertNotIn(HOOK_TOKEN, self.host.cli("ledger", "export").stdout + self.host.log)
 
+    def test_by_webhook_files_come_too_and_are_answered_when_they_are_there(self):
+        self.start(", webhook: true", webhook=True)
+        self.double.attach(self.ann, b"one", caption="look", file_name="report.txt", mime_type="text/plain")
+        self.double.say(self.ann, "/say and then")
+        self.assertIn("look\n[attached file: inbox/report.txt (text/plain, 3 bytes)]", self.texts(2)[0])
+        self.assertEqual(self.texts(2)[1], "and then")
+        wait_for("both to be taken", lambda: not self.double.updates)
+        self.assertEqual([status for _, status in self.double.delivered], [200, 200])
+
     def test_a_webhook_with_another_token_is_not_heard(self):
         self.start(", webhook: true", webhook=True)
         self.double.webhook_secret = "another_0123456789"
