@@ -69,4 +69,17 @@ std::string_view Names::meant_by(std::string_view wire) const {
     return found == meant_.end() ? wire : std::string_view(found->second);
 }
 
+void write_tools(parley::JsonWriter& out, Json const& skills, Names const& names) {
+    if (skills.size() == 0) return;
+    out.key("tools").begin('[');
+    for (Json const skill : skills) {
+        out.begin('{').pair("type", "function").key("function").begin('{');
+        out.pair("name", names.on_wire(skill["name"].text()));
+        out.pair("description", skill["description"].text());
+        if (skill["parameters"].is_object()) out.pair("parameters", skill["parameters"]);
+        out.end('}').end('}');
+    }
+    out.end(']');
+}
+
 }  // namespace model_wire

@@ -26,4 +26,7 @@ private:
     std::map<std::string, std::string, std::less<>> wire_, meant_;
 };
 
+// The member `tools` as Chat Completions has it, and those who took its form; nothing without skills.
+void write_tools(parley::JsonWriter& out, parley::Json const& skills, Names const& names);
+
 }  // namespace model_wire

@@ -65,17 +65,7 @@ std::string body_for(Json const& request, Names const& names, Manners const& man
     if (!system.empty()) out.raw(json_of("role", "system", "content", system));
     for (Json const message : request["messages"]) write_message(out, message, names);
     out.end(']');
-    if (request["skills"].size() > 0) {
-        out.key("tools").begin('[');
-        for (Json const skill : request["skills"]) {
-            out.begin('{').pair("type", "function").key("function").begin('{');
-            out.pair("name", names.on_wire(skill["name"].text()));
-            out.pair("description", skill["description"].text());
-            if (skill["parameters"].is_object()) out.pair("parameters", skill["parameters"]);
-            out.end('}').end('}');
-        }
-        out.end(']');
-    }
+    model_wire::write_tools(out, request["skills"], names);
     return out.end('}').take();
 }
 
