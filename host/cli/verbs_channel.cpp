@@ -184,6 +184,12 @@ Result<> is_same(ChannelConfig const& there, NewChannel const& wanted, std::stri
     if (there.plugin.text != wanted.plugin) return differs("plugin", there.plugin.text);
     if (there.agent.text != wanted.agent) return differs("agent", there.agent.text);
     if (!wanted.config.empty() && there.config != config) return differs("config", there.config);
+    for (auto const& text : wanted.secrets) {
+        auto field = text.substr(0, text.find('='));
+        auto bound = there.secrets.find(field);
+        auto has = bound == there.secrets.end() ? "not bound" : bound->second.text();
+        if (text != field + '=' + has) return differs("secret", field + ' ' + has);
+    }
     return ok();
 }
 
@@ -200,7 +206,8 @@ Result<> check_sender(std::string const& id, bool is_approver) {
         return refuse(
             "is not a sender; name them as `parley channel show` does: id:123, "
             "account:ada, mask:ada!a@host, or nick:ada");
-    if (type == "decision") return refuse("is a count of refused decisions, not a sender");
+    if (type == "decision" || type == "webhook")
+        return refuse("is a count of refusals, not a sender");
     if (id.find_first_of("*?") != id.npos) return refuse("is a pattern; patterns match nobody");
     if (id.size() > limits::sender_id_bytes || !is_utf8(id) || visible(id) != id ||
         id.find_first_of(" \n") != id.npos)

@@ -8,10 +8,18 @@
 #include <boost/json/value.hpp>
 
 #include <algorithm>
+#include <iterator>
 
 namespace parley {
 
 namespace {
+
+// What else is counted as refused are no people: decisions, signatures, the sum of many.
+bool is_person(std::string_view sender) {
+    constexpr std::string_view types[] = {"id:", "account:", "mask:", "nick:"};
+    return std::any_of(std::begin(types), std::end(types),
+                       [&](auto type) { return sender.starts_with(type); });
+}
 
 class Look {
 public:
@@ -161,9 +169,7 @@ private:
         for (auto const& refused : deps_.gate->refused(name_)) {
             out_.begin('{').pair("sender", refused.sender).pair("count", refused.count);
             out_.pair("last", iso_time(refused.last_us)).end('}');
-            // Not those who tried to decide, and not the sum of many.
-            if (refused.sender.find(':') != std::string::npos &&
-                !refused.sender.starts_with("decision:"))
+            if (is_person(refused.sender))
                 problem(refused.sender + " was refused; to let them in: parley channel allow " +
                         name_.text + ' ' + shell_word(refused.sender));
         }

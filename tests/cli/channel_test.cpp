@@ -113,6 +113,15 @@ TEST_CASE("a channel is added to the operator's file, and what remains to be don
     home.refused({"channel", "add", "chat", "irc", "--config", irc_config},
                  "with the plugin telegram");
 
+    home.refused({"channel", "add", "chat", "telegram", "--secret", "token=telegram/other"},
+                 "with the secret token telegram/chat");
+    home.refused({"channel", "add", "chat", "telegram", "--secret", "key=a/b"},
+                 "with the secret key not bound");
+    REQUIRE_FALSE(
+        home.told({"channel", "add", "chat", "telegram", "--secret", "token=telegram/chat"})
+            .at("changed")
+            .as_bool());
+
     // A second one stands behind the first.
     told = home.told({"channel", "add", "room", "irc", "--config", irc_config});
     REQUIRE(has_lines_of(text_of_file(home.main), once));
