@@ -69,7 +69,7 @@ std::string_view Names::meant_by(std::string_view wire) const {
     return found == meant_.end() ? wire : std::string_view(found->second);
 }
 
-void write_tools(parley::JsonWriter& out, Json const& skills, Names const& names) {
+void write_chat_tools(parley::JsonWriter& out, Json const& skills, Names const& names) {
     if (skills.size() == 0) return;
     out.key("tools").begin('[');
     for (Json const skill : skills) {

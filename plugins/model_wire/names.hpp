@@ -26,7 +26,8 @@ private:
     std::map<std::string, std::string, std::less<>> wire_, meant_;
 };
 
-// The member `tools` as Chat Completions has it, and those who took its form; nothing without skills.
-void write_tools(parley::JsonWriter& out, parley::Json const& skills, Names const& names);
+// The member `tools` as Chat Completions has it, and those who took its form; nothing without
+// skills.
+void write_chat_tools(parley::JsonWriter& out, parley::Json const& skills, Names const& names);
 
 }  // namespace model_wire

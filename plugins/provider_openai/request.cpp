@@ -71,7 +71,7 @@ std::string body_for(Json const& request, Names const& names, std::string_view m
     if (!system.empty()) out.raw(json_of("role", "system", "content", system));
     for (Json const message : request["messages"]) write_message(out, message, names);
     out.end(']');
-    model_wire::write_tools(out, request["skills"], names);
+    model_wire::write_chat_tools(out, request["skills"], names);
     return out.end('}').take();
 }
 
