@@ -12,6 +12,7 @@ export const date = '2026-09-22'
 export const vendors = [
   { name: 'anthropic', plugin: 'anthropic', base_url: 'https://api.anthropic.com', usual: true },
   { name: 'openai', plugin: 'openai', base_url: 'https://api.openai.com/v1', usual: true },
+  { name: 'google', plugin: 'gemini', base_url: 'https://generativelanguage.googleapis.com/v1beta', usual: true },
   { name: 'google', plugin: 'openai', base_url: 'https://generativelanguage.googleapis.com/v1beta/openai', usual: false },
 ]
 

@@ -106,6 +106,41 @@ TEST_CASE("provider_openai says the same on its other wire", "[provider_openai]"
     });
 }
 
+TEST_CASE("provider_gemini says the same in the process and in a worker", "[provider_gemini]") {
+    same_both_ways("provider_gemini", [](Stage& stage) {
+        std::vector<std::shared_ptr<Reply>> held;
+        HttpServer server(stage.loop, [&](Request request, std::shared_ptr<Reply> reply) {
+            Response response;
+            if (request.target != "/models/m:streamGenerateContent?alt=sse" ||
+                request.body.find("unheard of") != std::string::npos) {
+                response.status = 404;
+                response.body = R"({"error":{"code":404,"message":"no such model"}})";
+            } else if (request.body.find("wait") != std::string::npos) {
+                return held.push_back(std::move(reply));
+            } else {
+                response.content_type = "text/event-stream";
+                response.body =
+                    R"(data: {"candidates":[{"content":{"parts":[{"text":"Hello",)"
+                    R"("thoughtSignature":"s"}]},"finishReason":"STOP"}],)"
+                    R"("usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":2}})"
+                    "\n\n";
+            }
+            reply->send(std::move(response));
+        });
+        REQUIRE(server.listen_tcp("127.0.0.1", 0));
+        auto base = "http://127.0.0.1:" + std::to_string(server.port());
+        stage.transcript.name(base, "<server>");
+        stage.configure(R"({"base_url":")" + base + "\"}");
+        CHECK(stage.call(Verb::provider_generate, generate("hello")).items.size() == 4);
+        CHECK_FALSE(*stage.call(Verb::provider_generate, generate("unheard of")).result);
+        Answer answer;
+        auto call = stage.start(Verb::provider_generate, generate("wait"), answer);
+        CHECK(stage.until([&] { return !held.empty(); }));
+        stage.cancel(call, answer);
+        server.stop();
+    });
+}
+
 TEST_CASE("provider_ollama says the same in the process and in a worker", "[provider_ollama]") {
     same_both_ways("provider_ollama", [](Stage& stage) {
         std::vector<std::shared_ptr<Reply>> held;

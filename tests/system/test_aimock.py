@@ -1,4 +1,4 @@
-"""The four wires against a double that others wrote (`npm/stand_ins`), which knows nothing of what we took them for."""
+"""The five wires against a double that others wrote (`npm/stand_ins`), which knows nothing of what we took them for."""
 import http.client
 import json
 import pathlib
@@ -15,6 +15,7 @@ KEY = "sk-test-0123456789abcdefghij"
 WIRES = {"anthropic": ("anthropic", "/v1/messages", "{thinking: adaptive, base_url: \"http://127.0.0.1:PORT\"}"),
          "chat": ("openai", "/v1/chat/completions", "{base_url: \"http://127.0.0.1:PORT/v1\"}"),
          "responses": ("openai", "/v1/responses", "{api: responses, base_url: \"http://127.0.0.1:PORT/v1\"}"),
+         "gemini": ("gemini", "/v1beta/models/of-gemini:streamGenerateContent?alt=sse", "{base_url: \"http://127.0.0.1:PORT/v1beta\"}"),
          "ollama": ("ollama", "/api/chat", "{base_url: \"http://127.0.0.1:PORT\"}")}
 USAGE = {"prompt_tokens": 3000, "completion_tokens": 700, "input_tokens": 3000, "output_tokens": 700}
 FIXTURES = [
@@ -87,7 +88,7 @@ class Wires(unittest.TestCase):
         models = models.replace("model: of-anthropic", "model: of-anthropic, fallbacks: [chat, responses]")
         start = text.index("models:")
         text = text[:start] + "models:\n" + models + text[text.index("\n\n", start):]
-        self.host.write("parley.yaml", text.replace("  rehearsal: {enabled", "  anthropic: {enabled: true}\n  openai: {enabled: true}\n  ollama: {enabled: true}\n  rehearsal: {enabled", 1))
+        self.host.write("parley.yaml", text.replace("  rehearsal: {enabled", "  anthropic: {enabled: true}\n  openai: {enabled: true}\n  gemini: {enabled: true}\n  ollama: {enabled: true}\n  rehearsal: {enabled", 1))
         self.assertEqual(self.host.cli("secret", "set", "test/key", stdin=KEY + "\n").returncode, 0)
         (self.host.workspace / "a").write_text("content of a")
         (self.host.workspace / "b").write_text("content of b")
