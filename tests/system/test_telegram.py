@@ -3,9 +3,10 @@ twice, and what happens when Telegram refuses."""
 import concurrent.futures
 import http.client
 import json
+import shutil
 import unittest
 
-from parley import Host, wait_for
+from parley import BUILD, Host, wait_for
 from telegram_double import Double, Refused
 
 TOKEN = "123456:test-token-0123456789abcdefghij"
@@ -443,10 +444,10 @@ class Telegram(unittest.TestCase):
         self.assertEqual(sorted(kept.values()), [b"%d" % number * 100000 for number in range(4)])
         self.assertEqual(len(self.records("message.received")), 4)
 
-    def ask_to_send(self, content, count=1):
+    def ask_to_send(self, content, count=1, name="out.txt"):
         """Ann has her agent send a file of its workspace; the card that asks for it."""
-        (self.host.workspace / "out.txt").write_bytes(content)
-        self.double.say(self.ann, '/call send_file {"path":"out.txt"}')
+        (self.host.workspace / name).write_bytes(content)
+        self.double.say(self.ann, f'/call send_file {{"path":"{name}"}}')
         cards = lambda: [message for message in self.double.said(5) if "Approval" in message.get("text", "")]
         return wait_for("a card", lambda: len(cards()) == count and cards())[-1]
 
@@ -498,6 +499,26 @@ class Telegram(unittest.TestCase):
         sent = wait_for("the file", self.documents)
         self.assertEqual(self.double.files[sent[0]["document"]["file_id"]], b"the result")
         wait_for("the outbox to be empty", lambda: not self.outbox())
+
+    def test_a_hook_keeps_files_out_and_in_by_the_message_and_the_result_that_they_belong_to(self):
+        (self.host.home / "plugins").mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(BUILD / "offers" / "censor.so", self.host.home / "plugins" / "censor.so")
+        self.host.edit("parley.yaml", "  rehearsal: {enabled: true}", "  org.test.censor: {enabled: true}\n  rehearsal: {enabled: true}")
+        self.host.write("parley.yaml", self.host.file("parley.yaml").read_text() + "hooks: [org.test.censor]\n")
+        locked = self.host.cli("plugin", "lock", "org.test.censor", "--yes")
+        self.assertEqual(locked.returncode, 0, locked.stderr)
+        self.start(approvers='["id:5"]')
+        self.double.attach(self.ann, b"one", caption="ban-message.in", file_name="banned.txt")
+        self.assertIn("was not taken", self.texts(1)[0])
+        self.double.attach(self.ann, b"two", caption="swap-message.in", file_name="taken.txt")
+        self.texts(2)
+        self.assertEqual(self.inbox(), {"taken.txt": b"two"})
+        for count, (name, sent) in enumerate((("ban-skill.after.txt", 0), ("swap-skill.after.txt", 1)), 1):
+            self.double.press(self.ann, self.ask_to_send(name.encode(), count, name), "Approve")
+            wait_for("the result", lambda: len(self.records("skill.finished")) == count)
+            wait_for("the answer", lambda: "withheld" in self.double.said()[-1].get("text", "") or
+                     "swapped-skill.after" in self.double.said()[-1].get("text", ""))
+            self.assertEqual([message["document"]["file_name"] for message in self.documents()], ["swap-skill.after.txt"] * sent)
 
     def test_a_wrong_token_is_said_to_the_operator_and_not_tried_for_ever(self):
         self.start(token="123456:another", connected=False)
