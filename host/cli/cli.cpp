@@ -141,6 +141,7 @@ void Verbs::build_looking() {
                      [this] { return verb_channel_add(context_, channel_); });
     with(with(add, "name", channel_.name, "Its name"), "plugin", channel_.plugin, "Its plugin");
     add->add_option("--agent", channel_.agent, "The agent that answers there");
+    add->add_flag("--inbound", channel_.inbound, "It may hear webhooks, at /hooks/NAME");
     add->add_option("--config", channel_.config, "The plugin's config, JSON");
     add->add_option("--secret", channel_.secrets,
                     "FIELD=SCOPE/KEY; repeatable. Required fields get a name by themselves");

@@ -64,6 +64,7 @@ struct NewChannel {
     std::string agent;                 // empty: the only one there is
     std::string config;                // JSON; empty: none
     std::vector<std::string> secrets;  // FIELD=SCOPE/KEY; required ones that are left out get a name
+    bool inbound = false;              // it may hear requests from outside
 };
 int verb_channel_add(Context const&, NewChannel wanted);
 int verb_channel_allow(Context const&, std::string const& name,

@@ -170,6 +170,7 @@ Yaml channel_yaml(NewChannel const& wanted, Yaml const& config,
                                                       {"agent", yaml_text(wanted.agent)}};
     std::vector<std::pair<std::string, Yaml>> names;
     for (auto const& [field, name] : secrets) names.emplace_back(field, yaml_text(name.text()));
+    if (wanted.inbound) entries.emplace_back("inbound", yaml_word("true"));
     if (!names.empty()) entries.emplace_back("secrets", yaml_map(std::move(names)));
     if (!config.keys.empty()) entries.emplace_back("config", config);
     return yaml_map(std::move(entries));
@@ -183,6 +184,7 @@ Result<> is_same(ChannelConfig const& there, NewChannel const& wanted, std::stri
     };
     if (there.plugin.text != wanted.plugin) return differs("plugin", there.plugin.text);
     if (there.agent.text != wanted.agent) return differs("agent", there.agent.text);
+    if (wanted.inbound && !there.inbound) return differs("setting", "inbound: false");
     if (!wanted.config.empty() && there.config != config) return differs("config", there.config);
     for (auto const& text : wanted.secrets) {
         auto field = text.substr(0, text.find('='));
@@ -450,6 +452,13 @@ int verb_channel_add(Context const& context, NewChannel wanted) {
         if (auto same = is_same(there->second, wanted, text); !same) return fail(same.error());
         return finish(false, there->second.secrets);
     }
+    bool needs_inbound = std::find(manifest.needs.begin(), manifest.needs.end(),
+                                   "parley.host.inbound/1") != manifest.needs.end();
+    if (wanted.inbound && !manifest.inbound)
+        return fail("plugin " + wanted.plugin + " hears no webhooks");
+    if (needs_inbound && !wanted.inbound)
+        return fail("plugin " + wanted.plugin +
+                    " hears requests from outside; let it with --inbound");
     auto secrets = secrets_from(wanted.secrets, manifest, wanted.name);
     if (!secrets) return fail(secrets.error());
     auto laid = lay_over(rules == config->plugins.end() ? "{}" : rules->second.config, text);

@@ -19,8 +19,8 @@ struct Home : Shell {
 
     Home() {
         REQUIRE(at_home({"init"}).code == 0);
-        for (auto const* name :
-             {"channel_telegram.so", "channel_irc.so", "provider_rehearsal.so"}) {
+        for (auto const* name : {"channel_telegram.so", "channel_irc.so", "channel_webhook.so",
+                                 "provider_rehearsal.so"}) {
             fs::copy_file(fs::path(BUILD_FOLDER) / "plugins" / name, programs.plugins / name);
             fs::permissions(programs.plugins / name, fs::perms::owner_all);
         }
@@ -133,7 +133,12 @@ TEST_CASE("a channel is added to the operator's file, and what remains to be don
 
 TEST_CASE("a channel that could not run is not added", "[channel]") {
     Home home;
-    home.refused({"channel", "add", "x", "nonsense"}, "there are: irc, telegram");
+    home.refused({"channel", "add", "x", "nonsense"}, "there are: irc, telegram, webhook");
+    home.refused({"channel", "add", "x", "irc", "--inbound", "--config", irc_config},
+                 "hears no webhooks");
+    home.refused(
+        {"channel", "add", "x", "webhook", "--config", R"({"reply_url":"http://127.0.0.1:1/x"})"},
+        "let it with --inbound");
     home.refused({"channel", "add", "x", "rehearsal"}, "no plugin for a channel");
     home.refused({"channel", "add", "X y", "telegram"}, "is not a name");
     home.refused({"channel", "add", "api", "telegram"}, "is not a name");
@@ -151,6 +156,15 @@ TEST_CASE("a channel that could not run is not added", "[channel]") {
                  "looks like a secret");
     home.write(home.main, text_of_file(home.main) + "nonsense: 1\n");
     home.refused({"channel", "add", "x", "telegram"}, "unknown key 'nonsense'");
+}
+
+TEST_CASE("a channel that hears requests from outside is let to by its operator's word",
+          "[channel]") {
+    Home home;
+    auto told = home.told({"channel", "add", "desk", "webhook", "--inbound", "--config",
+                           R"({"reply_url":"http://127.0.0.1:1/x"})"});
+    REQUIRE(home.commands(told).front() == "parley secret set webhook/desk");
+    REQUIRE(home.config().channels.at(InstanceName("desk")).inbound);
 }
 
 TEST_CASE("where nothing can be added safely it is said what to add", "[channel]") {
