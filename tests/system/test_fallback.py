@@ -201,11 +201,12 @@ class Fallback(unittest.TestCase):
         self.finish()
 
     def test_a_summary_that_is_due_is_made_by_the_fallback_too(self):
-        self.more["first"] += ", context_tokens: 2000"
+        # 11,100 bytes: room for one of the two, beside persona and skills, and not for both.
+        self.more["first"] += ", context_tokens: 4100"
         self.start(first=[wire.text("ok"), wire.error(402, "one"), wire.text("done")], second=[wire.text("it_was_long")])
-        said = self.host.say("x" * 800, conversation="c")
+        said = self.host.say("x" * 6000, conversation="c")
         self.assertEqual(self.host.reply_after(said), "ok")
-        self.assertEqual(self.host.ask("y" * 800, conversation="c"), "done")
+        self.assertEqual(self.host.ask("y" * 6000, conversation="c"), "done")
         compacted = self.bodies(said["session"], "context.compacted")
         self.assertEqual([body["summary"] for body in compacted], ["it_was_long"])
         self.assertIn("Summarise", self.doubles["second"].requests[0][2]["messages"][0]["content"])
