@@ -176,6 +176,20 @@ class Webhook(unittest.TestCase):
         self.assertEqual(self.taken(1)[0]["text"], "the next")
         self.assertEqual(len(self.receiver.seen), 2)
 
+    def test_without_inbound_the_door_is_closed_and_the_operator_is_told_why(self):
+        self.host.edit("parley.yaml", "    inbound: true\n", "")
+        self.host.process.send_signal(1)
+        channel = wait_for("the channel to fail", lambda: next(
+            (one for one in [self.host.api("GET", "/api/v1/channels/desk").json] if one["link"] == "failed"), None), 30)
+        self.assertIn("inbound: true", channel["detail"])
+        self.assertEqual(self.say("/say x", "m-1"), 404)
+        self.host.edit("parley.yaml", "    agent: assistant\n    secrets: {secret: webhook/desk}",
+                       "    agent: assistant\n    inbound: true\n    secrets: {secret: webhook/desk}")
+        self.host.process.send_signal(1)
+        self.connected()
+        self.assertEqual(self.say("/say back", "m-2"), 200)
+        self.assertEqual(self.taken(1)[0]["text"], "back")
+
     def test_the_page_of_the_plugin_tells_how_to_send_one(self):
         page = (pathlib.Path(__file__).resolve().parents[2] / "plugins" / "channel_webhook" / "README.md").read_text()
         page = page.replace("127.0.0.1:7420", f"127.0.0.1:{self.host.port}")
