@@ -306,7 +306,9 @@ private:
                                std::chrono::milliseconds(pause_most).count(), false});
         }
         if (*wait == 0ms) return post(one);
-        host_.timer(one->call, *wait, [this, one] { post(one); });
+        host_.timer(
+            one->call, *wait, [this, one] { post(one); },
+            [one](Failure const& why) { fail(*one, why); });
     }
 
     static void write_message(JsonWriter& params, Place const& place, std::string const& edits) {

@@ -452,7 +452,9 @@ private:
                                std::chrono::milliseconds(pause_most).count(), false});
         }
         if (*wait == 0ms) return post(one);
-        host_.timer(one->call, *wait, [this, one] { post(one); });
+        host_.timer(
+            one->call, *wait, [this, one] { post(one); },
+            [one](Failure const& why) { fail(*one, why); });
     }
 
     void post(std::shared_ptr<Sending> const& one) {

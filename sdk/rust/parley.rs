@@ -889,7 +889,9 @@ impl Failure {
             PARLEY_E_PEER => "peer",
             _ => "internal",
         };
-        Failure::new(code, format!("the host did not start the {}", what)).sent(false)
+        // Too many: a timer is never too large.
+        let comes_again = status == PARLEY_E_LIMIT && what == "timer";
+        Failure::new(code, format!("the host did not start the {}", what)).sent(false).retryable(comes_again)
     }
 }
 

@@ -149,6 +149,15 @@ TEST_CASE("a timer fires once its time has come", "[layer]") {
     CHECK(host.call(id).succeeded());
 }
 
+TEST_CASE("a call whose timer is one too many fails for now, and nothing left", "[layer]") {
+    TestHost host(GENERATE(in_cpp, in_rust));
+    host.takes_timers = false;
+    auto const& call = host.run(Verb::skill_invoke, ask("timer"));
+    CHECK(call.answer()["code"].text() == "limit");
+    CHECK(call.answer()["retryable"].boolean());
+    CHECK_FALSE(call.answer()["sent"].boolean(true));
+}
+
 TEST_CASE("the store answers, present or missing", "[layer]") {
     TestHost host(GENERATE(in_cpp, in_rust));
     CHECK(host.run(Verb::skill_invoke, ask("kv")).answer()["count"].text() == "I");

@@ -597,6 +597,15 @@ TEST_CASE("a long message goes part by part, with the buttons below the last", "
     CHECK(server.outcome(call).raw() == R"({"parts":2,"ids":["31","32"]})");
 }
 
+TEST_CASE("a message of which a part arrived is never one that may come again", "[telegram]") {
+    Server server;
+    auto const call = server.send(std::string(5000, 'x'));
+    server.host.takes_timers = false;
+    server.give("sendMessage", R"({"message_id":31})");
+    CHECK(server.outcome(call)["code"].text() == "limit");
+    CHECK(server.outcome(call)["sent"].boolean());
+}
+
 TEST_CASE("a text without an end is cut, and says so", "[telegram]") {
     Server server;
     auto const call = server.send(std::string(4096 * 40, 'x'));

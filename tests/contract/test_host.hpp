@@ -192,6 +192,7 @@ public:
     std::deque<StreamLink> streams;
     std::deque<WsLink> sockets;
     std::deque<TimerRecord> timers;
+    bool takes_timers = true;  // else each is one too many
     std::deque<ListenerRecord> listeners;
     std::map<std::string, std::string, std::less<>> store;  // the kv service
     std::map<std::string, std::string, std::less<>> blobs;  // by id
@@ -508,6 +509,7 @@ private:
                                      std::uint32_t after_ms, parley_id* operation) {
         auto& self = owner(host);
         if (!self.is_open(call)) return PARLEY_E_STALE;
+        if (!self.takes_timers) return PARLEY_E_LIMIT;
         *operation = self.next_operation_ += 2;
         self.timers.push_back({*operation, call, self.now_ms_ + after_ms, true});
         return PARLEY_OK;

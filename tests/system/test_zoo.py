@@ -33,16 +33,30 @@ def processes_below(pid):
     return pids[1:]
 
 
-def memory_of(pid):
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in maps:
-            begin, end = (int(one, 16) for one in line.split()[0].split("-"))
-            if " r" in line and "[v" not in line:
-                try:
-                    memory.seek(begin)
-                    yield memory.read(end - begin)
-                except OSError:
-                    pass
+def memory_of(pid, parent):
+    """Nothing of a process that has got the number of a worker that is over."""
+    folder = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY)
+
+    def inside(path, flags):
+        return os.open(path, flags, dir_fd=folder)
+    try:
+        if pid not in processes_below(parent):
+            return
+        with open("maps", opener=inside) as maps, open("mem", "rb", 0, opener=inside) as memory:
+            yield from readable(maps, memory)
+    finally:
+        os.close(folder)
+
+
+def readable(maps, memory):
+    for line in maps:
+        begin, end = (int(one, 16) for one in line.split()[0].split("-"))
+        if " r" in line and "[v" not in line:
+            try:
+                memory.seek(begin)
+                yield memory.read(end - begin)
+            except OSError:
+                pass
 
 
 class Zoo(unittest.TestCase):
@@ -119,7 +133,7 @@ class Zoo(unittest.TestCase):
             for pid in processes_below(self.host.process.pid):
                 seen.add(pid)
                 try:
-                    for piece in memory_of(pid):
+                    for piece in memory_of(pid, self.host.process.pid):
                         scanned += len(piece)
                         for form in forms:
                             self.assertNotIn(form, piece, f"the memory of worker {pid}")

@@ -407,8 +407,10 @@ public:
     Stream stream(Call const& call, std::string const& host, std::uint16_t port, bool tls,
                   StreamCallbacks callbacks);
     WebSocket ws(Call const& call, WebSocketRequest const& request, WebSocketCallbacks callbacks);
-    // Runs `then` once, after `wait`. Cannot fail quietly: the call fails if there is no timer.
-    Operation timer(Call const& call, std::chrono::milliseconds wait, std::function<void()> then);
+    // Runs `then` once, after `wait`. Cannot fail quietly: if there is no timer, as when too much is
+    // open at once, `refused` runs before this returns; without it the call fails, for now.
+    Operation timer(Call const& call, std::chrono::milliseconds wait, std::function<void()> then,
+                    std::function<void(Failure const& why)> refused = {});
 
     // A small durable store of the instance: keys up to 256 bytes, values up to 64 KiB.
     using KvThen = std::function<void(KvAnswer const& answer)>;
@@ -633,7 +635,8 @@ inline void WebSocket::close(std::uint16_t code, std::string_view reason) {
 }
 
 inline Operation Host::timer(Call const& call, std::chrono::milliseconds wait,
-                             std::function<void()> then) {
+                             std::function<void()> then,
+                             std::function<void(Failure const& why)> refused) {
     auto const* timers = table<parley_host_timer_v1>(PARLEY_HOST_TIMER);
     auto const after = std::clamp<std::int64_t>(wait.count(), 0, UINT32_MAX);
     parley_id id = 0;
@@ -641,7 +644,9 @@ inline Operation Host::timer(Call const& call, std::chrono::milliseconds wait,
         timers ? timers->start(runtime_.host(), call.id(), static_cast<std::uint32_t>(after), &id)
                : PARLEY_E_UNSUPPORTED;
     if (status < 0) {
-        runtime_.fail(call.id(), detail::not_started(status, "timer"));
+        auto why = detail::not_started(status, "timer");
+        why.retryable = status == PARLEY_E_LIMIT;  // too many: a timer is never too large
+        refused ? refused(why) : runtime_.fail(call.id(), why);
         return {};
     }
     auto on_event = [then = std::move(then)](std::uint32_t, std::string_view) { then(); };
