@@ -201,7 +201,7 @@ class Slack(unittest.TestCase):
         self.assertEqual(self.texts(1), ["in between"])
         self.wait_acknowledged()
         wait_for("the next socket", lambda: len(self.double.links) == 2, 30)
-        old.close(1000)
+        old.say_goodbye(1000)
         self.double.say(self.ann, "/say afterwards")
         self.assertEqual(self.texts(2), ["in between", "afterwards"])
         self.assertEqual(self.link()["link"], "connected")

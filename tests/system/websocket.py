@@ -116,9 +116,13 @@ class Connection:
     def send(self, message):
         self.frame(TEXT if isinstance(message, str) else BINARY, message.encode() if isinstance(message, str) else message)
 
-    def close(self, code=1000, reason=""):
-        """Says goodbye, and waits for the client's."""
+    def say_goodbye(self, code=1000, reason=""):
+        """The client's comes to who receives."""
         self.frame(CLOSE, struct.pack("!H", code) + reason.encode())
+
+    def close(self, code=1000, reason=""):
+        """Says goodbye, and waits for the client's; where nobody else receives."""
+        self.say_goodbye(code, reason)
         while self.read_frame()[0] != CLOSE:
             pass
 
