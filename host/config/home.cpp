@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace parley {
 
@@ -20,6 +22,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int format = 1;
+// A host that was killed may leave a child that holds the lock until it begins its own program.
+constexpr int lock_tries = 200;
+constexpr auto lock_pause = std::chrono::milliseconds(10);
 
 std::string environment(char const* name) {
     auto const* value = std::getenv(name);
@@ -147,9 +152,12 @@ Result<HomeLock> HomeLock::take(fs::path const& home) {
     auto path = home / "run" / "lock";
     int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0) return Error(Fault::internal, path.string() + ": " + std::strerror(errno));
-    if (flock(file, LOCK_EX | LOCK_NB) != 0) {
-        close(file);
-        return Error(Fault::conflict, "another parley is using the home " + home.string());
+    for (int tries = 1; flock(file, LOCK_EX | LOCK_NB) != 0; ++tries) {
+        if (tries == lock_tries) {
+            close(file);
+            return Error(Fault::conflict, "another parley is using the home " + home.string());
+        }
+        std::this_thread::sleep_for(lock_pause);
     }
     return HomeLock(file);
 }

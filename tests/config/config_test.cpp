@@ -4,8 +4,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 using namespace parley;
 
@@ -211,6 +213,19 @@ TEST_CASE("a home has one user at a time", "[config]") {
         REQUIRE_FALSE(HomeLock::take(home.home));
     }
     REQUIRE(HomeLock::take(home.home));
+}
+
+TEST_CASE("a home is free again soon after its host was killed", "[config]") {
+    Home home;
+    auto first = HomeLock::take(home.home);
+    REQUIRE(first);
+    // As a child that was made just before, and has not begun its own program yet.
+    std::thread child([kept = std::move(*first)]() mutable {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        HomeLock gone = std::move(kept);
+    });
+    CHECK(HomeLock::take(home.home));
+    child.join();
 }
 
 TEST_CASE("an agent speaks first only where its operator says, on a channel where it answers", "[config]") {
