@@ -149,7 +149,7 @@ TEST_CASE("files come with a message and leave with one, under plain names", "[c
         message_with(R"("attachments":[{"blob":")" + blob +
                      R"(","name":"../a.pdf","type":"application/pdf","bytes":9},{"blob":"x"}])"));
     REQUIRE(line.messages.size() == 1);
-    auto const& files = line.messages[0].attachments;
+    auto const files = line.messages[0].attachments;
     REQUIRE(files.size() == 1);
     REQUIRE(files[0].blob == blob);
     REQUIRE(files[0].name == "a.pdf");

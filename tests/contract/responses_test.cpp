@@ -286,8 +286,8 @@ TEST_CASE("a server that sends items at the end alone, or does not stream, is un
     CHECK(late.stop() == "calls");
     CHECK(late.only("state")["value"].text() == output);
 
-    auto const event = end("completed", "", output);
-    auto const whole = Json::parse(event)["response"].raw();
+    Json const event = Json::parse(end("completed", "", output));
+    auto const whole = event["response"].raw();
     Chat one;
     one.host.http_head(one.http(), 200, R"([["content-type","application/json"]])");
     one.host.http_data(one.http(), whole.substr(0, 50));
