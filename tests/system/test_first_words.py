@@ -32,7 +32,7 @@ class FirstWords(OnDesk):
     def asked(self, text, to="ada"):
         """An agent's wish from a conversation of the API, and the approval."""
         said = self.host.say(speak(text, to))
-        return said, wait_for("an approval", self.host.pending)[-1]
+        return said, wait_for("an approval", lambda: [one for one in self.host.pending() if one["session"] == said["session"]])[-1]
 
     def sent(self, text, to="ada"):
         said, approval = self.asked(text, to)
